@@ -20,7 +20,7 @@ from kgplatform.datasets.question_checks import AuditedQuestions
 from kgplatform.datasets.split_checks import (
     CheckCount,
     hashed_ids,
-    leak_of,
+    leak_check,
     shared_labels,
     spread_images,
     spread_subjects,
@@ -179,14 +179,14 @@ SPLIT: Final[tuple[Rule[Split], ...]] = (
         "KGP-A201",
         AuditSeverity.ERROR,
         "test triples whose ends training joins",
-        leak_of("test"),
+        leak_check("test"),
         "The test can be answered by looking it up. Use a leakage-free split, or report the rest on its own.",
     ),
     Rule(
         "KGP-A202",
         AuditSeverity.WARNING,
         "validation triples whose ends training joins",
-        leak_of("valid"),
+        leak_check("valid"),
         "Early stopping and the choice of settings favour looking up. Use a leakage-free split.",
     ),
     Rule(
@@ -264,14 +264,14 @@ QUESTIONS: Final[tuple[Rule[AuditedQuestions], ...]] = (
         "KGP-A401",
         AuditSeverity.ERROR,
         "test questions about a picture that training asks about, too",
-        asking.seen_pictures,
+        asking.pictures_in_training,
         "The test is of pictures that training saw. Use the protocol image-disjoint, or say so beside each result.",
     ),
     Rule(
         "KGP-A402",
         AuditSeverity.ERROR,
         "test questions that training asks in the same words about the same picture",
-        asking.seen_questions,
+        asking.questions_in_training,
         "Training was told their answers. Leave them out of what is reported.",
     ),
     Rule(

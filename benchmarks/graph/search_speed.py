@@ -261,7 +261,7 @@ def _run_search(images: int, queries: int) -> dict[str, Any]:
         "dimensions": WIDTH,
         "stances": report.rows.written,
         "index": dict(BUILT),
-        "asked": product.ASKED,
+        "asked": product.CANDIDATES,
         "compared": product.COMPARED,
         "spare": product.SPARE,
         "embedding": {

@@ -83,7 +83,7 @@ WhatAndWhere = Annotated[
 
 @app.command("run")
 def run_command(
-    what: WhatAndWhere,
+    kind_and_path: WhatAndWhere,
     lexicon: Lexicon = None,
     graph_names: GraphNames = None,
     own_words: OwnWords = None,
@@ -107,10 +107,15 @@ def run_command(
     from kgplatform.construct.run import construct_graph
 
     options: dict[str, Any] = {"lexicon": tuple(lexicon) if lexicon else None, "graph_names": graph_names}
-    options |= {"own_words": own_words, "views": views_of(views), "tagger": tagger, "conflicts": _conflicts(conflicts)}
+    options |= {
+        "own_words": own_words,
+        "views": parse_views(views),
+        "tagger": tagger,
+        "conflicts": _conflicts(conflicts),
+    }
     options |= {"keep": keep, "workers": workers, "ray": ray}
     llm_options = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
-    settings = _settings(what, options, llm_options, remote_consent)
+    settings = _settings(kind_and_path, options, llm_options, remote_consent)
     rejects_path = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
     reporting: dict[str, Any] = {"progress": progress}
     with open_graph().patient() as graph:
@@ -121,10 +126,10 @@ def run_command(
 
 
 def _settings(
-    what: list[str], options: Mapping[str, Any], llm_options: Mapping[str, Any], remote_consent: bool
+    kind_and_path: list[str], options: Mapping[str, Any], llm_options: Mapping[str, Any], remote_consent: bool
 ) -> ConstructionSettings:
     """The settings of the argument, with the options that were given in place of theirs."""
-    settings = _argument_settings(what)
+    settings = _argument_settings(kind_and_path)
     llm = {**settings.llm, **_stated(llm_options)}
     return replace(settings, **_stated(options), llm=llm, remote_consent=remote_consent)
 
@@ -166,7 +171,7 @@ def _print_construction(constructed: Constructed, as_json: bool) -> None:
 
 @app.command("select")
 def select_command(
-    what: Annotated[
+    kind_and_path: Annotated[
         list[str],
         typer.Argument(metavar="[KIND] PATH", help="What the reports are and where; or a folder with construct.yaml."),
     ],
@@ -182,12 +187,12 @@ def select_command(
 ) -> None:
     """Keep the reports that are most typical of each cluster, and those like no other (MedMKG appendix F.1)."""
     from kgplatform.construct import select as selecting
-    from kgplatform.construct.pipeline import reports_of
+    from kgplatform.construct.pipeline import open_reports
 
-    settings = _argument_settings(what)
-    source = reports_of(settings.reports, settings.path, settings.views if views is None else views_of(views))
+    settings = _argument_settings(kind_and_path)
+    source = open_reports(settings.reports, settings.path, settings.views if views is None else parse_views(views))
     selection = selecting.ClusterSelection(encoder, eps, min_samples, per_cluster)
-    counts, rejects = selecting.write_selection(source, settings.path, selection, out, told_rejects)
+    counts, rejects = selecting.write_selection(source, settings.path, selection, out, report_rejects)
     if as_json:
         emit_json({**counts, "selection": str(out), "left_out_rows": rejects_document(rejects)})
         return
@@ -205,12 +210,12 @@ def texts(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the texts.")],
 ) -> None:
     """Write findings and impression of each report as text files, for a tagger that reads files (MetaMapLite)."""
-    from kgplatform.construct.pipeline import reports_of
+    from kgplatform.construct.pipeline import open_reports
     from kgplatform.construct.texts import write_sections
     from kgplatform.errors import InputError
 
-    text_count, rejects = write_sections(reports_of(kind, path), folder)
-    told_rejects(rejects)
+    text_count, rejects = write_sections(open_reports(kind, path), folder)
+    report_rejects(rejects)
     if not text_count:
         raise InputError("there is no report with findings or impression here", "Check the path.", path=path)
     storage_note = "They hold what the reports hold: keep them where the reports may be kept."
@@ -229,8 +234,8 @@ def explain_stance(
     """Show what construction knows of an image and a concept: stance, phrase, cue, and with --reports the sentence."""
     from kgplatform import queries
     from kgplatform.connect import open_graph
-    from kgplatform.construct.explain import sentences_of
-    from kgplatform.construct.pipeline import reports_of
+    from kgplatform.construct.explain import evidence_sentences
+    from kgplatform.construct.pipeline import open_reports
     from kgplatform.errors import NotFoundError
     from kgplatform.graph_names import image_hint
     from kgplatform.search.names import find_concept
@@ -245,11 +250,13 @@ def explain_stance(
     if not edges:
         hint = f"`kgp query explore/image_subgraph --param image={image}` shows the image's concepts."
         raise NotFoundError(f"no stance joins {image} and {concept}", hint)
-    source = None if reports is None else reports_of(*reports)
+    source = None if reports is None else open_reports(*reports)
     documents = [
         {
             **edge,
-            "evidence": sentences_of(image, [json.loads(evidence_json) for evidence_json in edge["evidence"]], source),
+            "evidence": evidence_sentences(
+                image, [json.loads(evidence_json) for evidence_json in edge["evidence"]], source
+            ),
         }
         for edge in edges
     ]
@@ -265,7 +272,7 @@ def explain_stance(
             echo(f"  {mention['section']}: {mention_text}")
 
 
-def told_rejects(rejects: Sequence[Reject]) -> None:
+def report_rejects(rejects: Sequence[Reject]) -> None:
     """Say on stderr which rows are no report."""
     if rejects:
         first_reject = rejects[0]
@@ -278,20 +285,20 @@ def rejects_document(rejects: Sequence[Reject]) -> list[dict[str, Any]]:
     return [{"path": str(reject.path), "row": reject.row, "reason": reject.reason} for reject in rejects]
 
 
-def _argument_settings(what: list[str]) -> ConstructionSettings:
+def _argument_settings(kind_and_path: list[str]) -> ConstructionSettings:
     """The settings that KIND and PATH, or one path, say. Raises `UsageError` for more words, `InputError` for a path
     without settings.
     """
     from kgplatform.construct import settings
     from kgplatform.errors import UsageError
 
-    if len(what) == 1:
-        return settings.read_settings(Path(what[0]))
-    if len(what) == 2:
-        return settings.ConstructionSettings(what[0], Path(what[1]))
+    if len(kind_and_path) == 1:
+        return settings.read_settings(Path(kind_and_path[0]))
+    if len(kind_and_path) == 2:
+        return settings.ConstructionSettings(kind_and_path[0], Path(kind_and_path[1]))
     raise UsageError("say what the reports are and where: KIND PATH", "Or give a folder with construct.yaml.")
 
 
-def views_of(text: str | None) -> tuple[str, ...] | None:
+def parse_views(text: str | None) -> tuple[str, ...] | None:
     """The views in a list with commas; None for None."""
     return None if text is None else tuple(view.strip() for view in text.split(",") if view.strip())

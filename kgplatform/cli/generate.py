@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform import trained_on
-from kgplatform.cli.construct import rejects_document, told_rejects, views_of
+from kgplatform.cli.construct import parse_views, rejects_document, report_rejects
 from kgplatform.cli.output import Json, echo, emit_json, progress
 from kgplatform.wording import counted
 
@@ -92,7 +92,12 @@ def generate_command(
         make_backend = served(llm, llm_url, remote_consent=remote_consent)
     else:
         make_backend = _checkpoint(model, vision, (beams, max_new_tokens, batch, constrained), ray=ray)
-    options: dict[str, Any] = {"reports": reports, "image_only": image_only, "views": views_of(views), "limit": limit}
+    options: dict[str, Any] = {
+        "reports": reports,
+        "image_only": image_only,
+        "views": parse_views(views),
+        "limit": limit,
+    }
     options |= {"lexicon": lexicon or (), "construction": construction, "out": out, "dry_run": dry_run}
     with open_graph().patient() as graph:
         outcome, selected_inputs = generate_from(graph, images, make_backend, **options, **_reporting())
@@ -101,7 +106,7 @@ def generate_command(
 
 def _reporting() -> dict[str, Any]:
     """What hears of each image, and of the rows that are left out."""
-    return {"progress": progress("images"), "log_rejects": lambda selected: told_rejects(selected.rejects)}
+    return {"progress": progress("images"), "log_rejects": lambda selected: report_rejects(selected.rejects)}
 
 
 def _report(outcome: GenerationOutcome, rejects: Sequence[Reject], as_json: bool) -> None:

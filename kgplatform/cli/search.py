@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from kgplatform.search.search import Hit, SearchResult
 
 MAX_CONCEPT_LETTERS = 60  # characters of an image's concepts
-SHOWN_PATH = 32  # of its path, from the end
+MAX_PATH_LENGTH = 32  # of its path, from the end
 
 
-class _StanceName(StrEnum):
+class StanceChoice(StrEnum):
     """The stance that images are to have to the concepts."""
 
     positive = "positive"
@@ -43,7 +43,7 @@ Concepts = Annotated[
     typer.Option("--concept", metavar="CUI|NAME", help="A concept that the image has; again for more, all of them."),
 ]
 StanceOption = Annotated[
-    _StanceName | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
+    StanceChoice | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
 ]
 Without = Annotated[
     list[str] | None,
@@ -155,7 +155,7 @@ def _row(search_result: SearchResult, hit: Hit) -> dict[str, Any]:
     image_path = hit.path or ""
     table_row |= {
         "naf": hit.naf,
-        "path": image_path if len(image_path) <= SHOWN_PATH else f"…{image_path[1 - SHOWN_PATH :]}",
+        "path": image_path if len(image_path) <= MAX_PATH_LENGTH else f"…{image_path[1 - MAX_PATH_LENGTH :]}",
     }
     if search_result.near:
         concepts_by_cui = {near_concept.cui: near_concept for near_concept in search_result.near}
@@ -171,8 +171,8 @@ def _row(search_result: SearchResult, hit: Hit) -> dict[str, Any]:
 
 def _short(names: Sequence[str]) -> str:
     """As many whole names as fit, the first one always, and how many more there are."""
-    shown = list(names)
-    while len(shown) > 1 and len(", ".join(shown)) > MAX_CONCEPT_LETTERS:
-        shown.pop()
-    more = f", and {len(names) - len(shown):,} more" if len(shown) < len(names) else ""
-    return ", ".join(shown) + more
+    fitting = list(names)
+    while len(fitting) > 1 and len(", ".join(fitting)) > MAX_CONCEPT_LETTERS:
+        fitting.pop()
+    more = f", and {len(names) - len(fitting):,} more" if len(fitting) < len(names) else ""
+    return ", ".join(fitting) + more

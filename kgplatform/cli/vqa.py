@@ -161,7 +161,7 @@ def _reply_document(reply: VQAReply, model_trained_on: TrainedOn) -> dict[str, A
         "trained_on": trained_on.document(model_trained_on),
         "warnings": list(reply.warnings),
         "concepts": [_node(node) for node in reply.concepts],
-        "shown": [{**_node(node), "likely": round(likelihood, 4)} for node, likelihood in reply.shown],
+        "shown": [{**_node(node), "likely": round(likelihood, 4)} for node, likelihood in reply.image_concepts],
         "edges": [{**_edge(edge), "counts": round(contribution, 4)} for edge, contribution in reply.edges],
     }
 
@@ -179,8 +179,10 @@ def _print_reply(reply: VQAReply, *, more_names: bool) -> None:
         note("note: in training concepts had more names, from files; give such files by --lexicon")
     if reply.concepts:
         echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")
-    if reply.shown:
-        node_texts = (f"{node.name} {node_likelihood:.2f}" for node, node_likelihood in reply.shown[:MAX_EDGES])
+    if reply.image_concepts:
+        node_texts = (
+            f"{node.name} {node_likelihood:.2f}" for node, node_likelihood in reply.image_concepts[:MAX_EDGES]
+        )
         echo(f"the image shows, by the graph's images: {', '.join(node_texts)}")
     if reply.edges and reply.by != "base":
         ranked_edges = sorted(reply.edges, key=lambda edge_and_count: -abs(edge_and_count[1]))[:MAX_EDGES]

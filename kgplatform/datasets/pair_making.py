@@ -93,7 +93,7 @@ def _sizes(pairs: Sequence[Pair]) -> dict[str, int]:
     }
 
 
-def _reasons(rejects: Sequence[Reject], of_graph: int) -> dict[str, int]:
+def _reasons(rejects: Sequence[Reject], graph_pair_count: int) -> dict[str, int]:
     """How many were left out for each reason. A row that is no report has its own reason."""
     reason_counts = Counter(PLAIN_REASONS.get(reject.reason, "rows that are no report") for reject in rejects)
-    return dict(reason_counts) | ({"of the graph's studies and subjects": of_graph} if of_graph else {})
+    return dict(reason_counts) | ({"of the graph's studies and subjects": graph_pair_count} if graph_pair_count else {})

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from kgplatform import parquet
 from kgplatform.batches import Reject
-from kgplatform.datasets.pair_source import KINDS, Pair, pair_of_report, pair_problem, pair_source
+from kgplatform.datasets.pair_source import KINDS, Pair, pair_problem, pair_source, report_pair
 from kgplatform.errors import InputError, UsageError
 from kgplatform.files import replacing
 from kgplatform.parquet import with_metadata
@@ -69,7 +69,7 @@ def read_pairs(
             continue
         if views and "view" not in source_report.image:
             raise UsageError(f"{folder} does not tell the views of its images", "Leave out the views.")
-        pair = pair_of_report(kind, source_report, images_root, apart=images is not None)
+        pair = report_pair(kind, source_report, images_root, apart=images is not None)
         problem = pair if isinstance(pair, str) else pair_problem(pair, pairs_by_image, require_images)
         if isinstance(pair, Pair) and problem is None:
             pairs_by_image[pair.image] = pair

@@ -21,7 +21,7 @@ class CheckCount:
     """What a check counted; nothing is found where `count` is 0. `detail` goes behind the rule's title."""
 
     count: int
-    of: int
+    total: int
     examples: Sequence[str] = ()
     detail: str = ""
 
@@ -74,7 +74,7 @@ def hashed_ids(triples: Triples) -> CheckCount:
     return CheckCount(hashed.entities - hashed.entity_ids, hashed.entities, (), detail)
 
 
-def leak_of(part: str) -> Callable[[Split], CheckCount]:
+def leak_check(part: str) -> Callable[[Split], CheckCount]:
     """A check for triples of `part` whose two entities are joined in training, too."""
 
     def check(split: Split) -> CheckCount:

@@ -75,11 +75,11 @@ def validate_question(image: Path | None, text: str) -> str:
     changed places.
     """
     text = " ".join(replace_undecodable(text).split())
-    if image is not None and _changed_places(image, text):
+    if image is not None and _are_swapped(image, text):
         raise InputError("image and question have changed places", 'Give the image first: kgp ask IMAGE "…?"')
     if len(text) > MAX_QUESTION_LENGTH:
         raise InputError(f"the question has more than {MAX_QUESTION_LENGTH:,} characters", "Ask in one sentence.")
-    question_form = form_of(text)
+    question_form = classify_form(text)
     if question_form is not Form.YES_NO:
         raise InputError(f"{question_form.value}; only yes/no questions are answered", HINTS.get(question_form, HINT))
     if is_negated(text):
@@ -88,18 +88,18 @@ def validate_question(image: Path | None, text: str) -> str:
     return text
 
 
-def _changed_places(image: Path, question: str) -> bool:
+def _are_swapped(image: Path, question: str) -> bool:
     """Whether the question names a file, and the image none."""
     try:
         names_file = Path(question).suffix.lower() in radiograph.SUFFIXES or (
             bool(question) and Path(question).exists()
         )
-        return names_file and not image.exists() and form_of(str(image)) is not Form.NO_WORDS
+        return names_file and not image.exists() and classify_form(str(image)) is not Form.NO_WORDS
     except (OSError, ValueError):  # a name that can be none: too long, a NUL
         return False
 
 
-def form_of(text: str) -> Form:
+def classify_form(text: str) -> Form:
     """The form of a question of one or more sentences: of an open one where any of them is open, and so on."""
     lowered_text = _SLASHED.sub(r"\1", " ".join(text.replace("\u2019", "'").casefold().split()))
     lowered_text = re.sub(r"\b(vs|e\.g|i\.e|dr|approx|[a-z])\.(?=\s)", r"\1", lowered_text)

@@ -58,7 +58,7 @@ _FORM_WORDS: Final = (
 )
 
 
-def subject_of(text: str) -> str:
+def question_subject(text: str) -> str:
     """The noun that a question with its auxiliary first is about ("Can aspirin treat …?"); empty where that is the
     image, the patient or a word that stands for something else.
     """

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kgp_models.link_prediction.baselines import BASELINES
-from kgp_models.link_prediction.evaluate import TASKS, Known, score_candidates
+from kgp_models.link_prediction.evaluate import TASKS, KnownTriples, score_candidates
 from kgp_models.link_prediction.scoring import Scorer
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
@@ -52,7 +52,7 @@ class Pool:
         """Set the weights by the validation triples: for each task, minimise −log softmax of the true answer."""
         if not len(split.valid):
             raise UsageError("a pool needs validation triples", "Use a split with a validation part.")
-        true_triples = Known(split.triples.ids, self.num_entities, self.num_relations)
+        true_triples = KnownTriples(split.triples.ids, self.num_entities, self.num_relations)
         random_generator = np.random.default_rng(seed)
         chosen_triples = split.valid[random_generator.permutation(len(split.valid))[:QUESTIONS]]
         for task in TASKS:
@@ -98,7 +98,7 @@ class Pool:
     def _pairs(self, h: Tensor, t: Tensor) -> Tensor:
         return self._kinds[h] * self._kind_count + self._kinds[t]
 
-    def _fitted(self, task: str, chosen_triples: np.ndarray, true_triples: Known) -> Tensor:
+    def _fitted(self, task: str, chosen_triples: np.ndarray, true_triples: KnownTriples) -> Tensor:
         """The weights of one task, (pairs of node types, members), not negative; known answers do not compete."""
         answer_column = TASKS.index(task)
         batches = []

@@ -55,7 +55,7 @@ def test_it_finds_unseen_images_far_better_than_chance(tmp_path: Path) -> None:
         for group in range(60)
     ]
     image_vectors = encoder.images([pair.path for pair in image_pairs])
-    scores = metrics.both(image_vectors, encoder.texts(texts), groups)["text_to_image"]
+    scores = metrics.retrieval_scores(image_vectors, encoder.texts(texts), groups)["text_to_image"]
     chance_means = metrics.chance(list(range(60)), groups).means()
     assert scores.means()["R@10"] > 3 * chance_means["R@10"]
     assert scores.means()["MRR"] > 2 * chance_means["MRR"]
