@@ -138,7 +138,7 @@ class YAMLSettings(FromYAML):
         """Raise `InputError` for values that do not go together."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them; `of` reads them back."""
+        """The settings as JSON can hold them; `from_document` reads them back."""
         return asdict(self)
 
 

@@ -43,7 +43,7 @@ def phantom_retrieval_data(build: Path, protocol: str, graph_study_count: int, p
         constructed = graph.construct(None, folders[0], score=False)
         note(f"graph: run {constructed.report.run}")
         knowledge, graph_ids = read_knowledge(graph), graph_studies.graph_images(graph)
-    all_pairs, _ = pairs.read_pairs("mimic-cxr", folders[1])
+    all_pairs = pairs.read_pairs("mimic-cxr", folders[1]).pairs
     disjoint_pairs = graph_studies.exclude(all_pairs, *graph_ids)
     note(
         f"pairs: {len(disjoint_pairs):,}; {len(all_pairs) - len(disjoint_pairs):,} of studies and subjects of the "

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,7 +72,7 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Write nothing; say what would change. A language model is asked all the same."),
 ]
-WhatAndWhere = Annotated[
+KindAndPath = Annotated[
     list[str],
     typer.Argument(
         metavar="[KIND] PATH",
@@ -83,7 +83,7 @@ WhatAndWhere = Annotated[
 
 @app.command("run")
 def run_command(
-    kind_and_path: WhatAndWhere,
+    kind_and_path: KindAndPath,
     lexicon: Lexicon = None,
     graph_names: GraphNames = None,
     own_words: OwnWords = None,
@@ -106,37 +106,64 @@ def run_command(
     from kgplatform.connect import open_graph
     from kgplatform.construct.run import construct_graph
 
-    options: dict[str, Any] = {"lexicon": tuple(lexicon) if lexicon else None, "graph_names": graph_names}
-    options |= {
-        "own_words": own_words,
-        "views": parse_views(views),
-        "tagger": tagger,
-        "conflicts": _conflicts(conflicts),
-    }
-    options |= {"keep": keep, "workers": workers, "ray": ray}
-    llm_options = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
-    settings = _settings(kind_and_path, options, llm_options, remote_consent)
-    rejects_path = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
-    reporting: dict[str, Any] = {"progress": progress}
+    overrides = _Overrides(
+        lexicon=tuple(lexicon) if lexicon else None,
+        graph_names=graph_names,
+        own_words=own_words,
+        views=parse_views(views),
+        tagger=tagger,
+        conflicts=_conflicts(conflicts),
+        keep=keep,
+        workers=workers,
+        ray=ray,
+    )
+    llm_overrides = _LLMOverrides(model=llm, url=llm_url, concurrency=llm_concurrency)
+    settings = _settings(kind_and_path, overrides, llm_overrides, remote_consent)
+    rejects = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
     with open_graph().patient() as graph:
         constructed = construct_graph(
-            graph, settings, score=score, on_error=on_error.value, rejects=rejects_path, dry_run=dry_run, **reporting
+            graph, settings, score=score, on_error=on_error.value, rejects=rejects, dry_run=dry_run, progress=progress
         )
     _print_construction(constructed, as_json)
 
 
+@dataclass(frozen=True)
+class _Overrides:
+    """Options in place of settings; None leaves the setting as it is."""
+
+    lexicon: tuple[Path, ...] | None
+    graph_names: bool | None
+    own_words: bool | None
+    views: tuple[str, ...] | None
+    tagger: str | None
+    conflicts: Conflicts | None
+    keep: Path | None
+    workers: int | None
+    ray: bool | None
+
+
+@dataclass(frozen=True)
+class _LLMOverrides:
+    """Options in place of the language model's settings; None leaves the setting as it is."""
+
+    model: str | None
+    url: str | None
+    concurrency: int | None
+
+
 def _settings(
-    kind_and_path: list[str], options: Mapping[str, Any], llm_options: Mapping[str, Any], remote_consent: bool
+    kind_and_path: list[str], overrides: _Overrides, llm_overrides: _LLMOverrides, remote_consent: bool
 ) -> ConstructionSettings:
     """The settings of the argument, with the options that were given in place of theirs."""
     settings = _argument_settings(kind_and_path)
-    llm = {**settings.llm, **_stated(llm_options)}
-    return replace(settings, **_stated(options), llm=llm, remote_consent=remote_consent)
+    llm = {**settings.llm, **_stated(llm_overrides)}
+    return replace(settings, **_stated(overrides), llm=llm, remote_consent=remote_consent)
 
 
-def _stated(options: Mapping[str, Any]) -> dict[str, Any]:
+def _stated(overrides: _Overrides | _LLMOverrides) -> dict[str, Any]:
     """The options that were given."""
-    return {option_name: value for option_name, value in options.items() if value is not None}
+    option_names = [option.name for option in fields(overrides)]
+    return {name: value for name in option_names if (value := getattr(overrides, name)) is not None}
 
 
 def _conflicts(conflicts: Conflict | None) -> Conflicts | None:
@@ -251,14 +278,10 @@ def explain_stance(
         hint = f"`kgp query explore/image_subgraph --param image={image}` shows the image's concepts."
         raise NotFoundError(f"no stance joins {image} and {concept}", hint)
     source = None if reports is None else open_reports(*reports)
+    mentions_by_edge = [[json.loads(mention_json) for mention_json in edge["evidence"]] for edge in edges]
     documents = [
-        {
-            **edge,
-            "evidence": evidence_sentences(
-                image, [json.loads(evidence_json) for evidence_json in edge["evidence"]], source
-            ),
-        }
-        for edge in edges
+        {**edge, "evidence": evidence_sentences(image, mentions, source)}
+        for edge, mentions in zip(edges, mentions_by_edge, strict=True)
     ]
     if as_json:
         emit_json({"image": image, "concept": concept, "edges": documents})

@@ -23,7 +23,7 @@ MAX_CONCEPT_LETTERS = 60  # characters of an image's concepts
 MAX_PATH_LENGTH = 32  # of its path, from the end
 
 
-class StanceChoice(StrEnum):
+class ConceptStance(StrEnum):
     """The stance that images are to have to the concepts."""
 
     positive = "positive"
@@ -43,7 +43,7 @@ Concepts = Annotated[
     typer.Option("--concept", metavar="CUI|NAME", help="A concept that the image has; again for more, all of them."),
 ]
 StanceOption = Annotated[
-    StanceChoice | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
+    ConceptStance | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
 ]
 Without = Annotated[
     list[str] | None,

@@ -50,9 +50,10 @@ def explain_question(
     if svg is not None and svg.suffix.lower() != ".svg":
         raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")
     question = require_question(question)
-    options: dict[str, Any] = {"hops": hops, "cap": cap, "images": images, "own_words": own_words}
     with open_graph() as graph:
-        explained = explain_by_graph(graph, question, lexicon=lexicon or (), **options)
+        explained = explain_by_graph(
+            graph, question, hops=hops, cap=cap, images=images, lexicon=lexicon or (), own_words=own_words
+        )
     if svg is not None:
         write_drawing(svg, question, explained.concepts, explained.edges)
         note(f"{svg}: {counted(len(explained.edges), 'edges')}")
@@ -143,8 +144,10 @@ def ask_command(
     loaded_model = checkpoint.load_vqa_model(checkpoint.SHIPPED if model is None else model, backbone)
     uses_own_words = loaded_model.own_words if own_words is None else own_words
     with open_graph() as graph:
-        options: dict[str, Any] = {"images": graph_images, "lexicon": tuple(lexicon or ()), "own_words": uses_own_words}
-        reply = Answerer(loaded_model, graph, **options).ask(image_path, question)
+        answerer = Answerer(
+            loaded_model, graph, images=graph_images, lexicon=tuple(lexicon or ()), own_words=uses_own_words
+        )
+        reply = answerer.ask(image_path, question)
     if as_json:
         emit_json(_reply_document(reply, loaded_model.trained_on))
     else:

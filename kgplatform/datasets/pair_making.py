@@ -60,12 +60,11 @@ def make_pairs(
     Raises `UsageError` for an unknown kind or protocol and where a part would be empty, and `InputError` where there
     is no pair.
     """
-    unselected: dict[str, int] = {}
-    all_pairs, rejects = pairing.read_pairs(
-        kind, folder, images=images, views=views, require_images=require_images, left_out=unselected, progress=progress
+    all_pairs, rejects, unselected = pairing.read_pairs(
+        kind, folder, images=images, views=views, require_images=require_images, progress=progress
     )
     selected_pairs = exclude(all_pairs, *used) if used else all_pairs
-    left_out = unselected | _reasons(rejects, len(all_pairs) - len(selected_pairs))
+    left_out = {**unselected, **_reasons(rejects, len(all_pairs) - len(selected_pairs))}
     if not selected_pairs:
         reasons_text = (
             ", ".join(counted_or_none(count, reason) for reason, count in left_out.items())

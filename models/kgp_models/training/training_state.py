@@ -63,7 +63,7 @@ class TrainingState:
     that is whole or not there. A training that goes on from it ends as if it had not been stopped. Without a `path`
     nothing is saved, and a stop is a `KeyboardInterrupt`.
 
-    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on.
+    `steps` are in an epoch, of which there are `epochs`. `data_name` names data that must be the same when it goes on.
     """
 
     def __init__(

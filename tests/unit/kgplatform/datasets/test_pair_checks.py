@@ -142,7 +142,7 @@ def test_pair_checks_on_openis_real_reports(data_dir: Path) -> None:
     from kgplatform.datasets.pairs import read_pairs
 
     openi_folder = data_dir / "openi"
-    pairs, _ = read_pairs("openi", openi_folder, require_images=False)
+    pairs = read_pairs("openi", openi_folder, require_images=False).pairs
     finding_counts = {
         protocol: {
             finding_id: (finding.count, finding.of)
