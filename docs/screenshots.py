@@ -144,8 +144,8 @@ class Target:
 @contextmanager
 def open_drawing(target: Target, name: str, *, height: int = 640, **values: Any) -> Iterator[Page]:
     """Neo4j Browser after log-in, with the platform's style and the graph of a query of `cypher/explore/`."""
-    page_of = open_browser(target.url, chromium=target.chromium, height=height)
-    with tempfile.TemporaryDirectory() as folder, page_of as page:
+    browser_page = open_browser(target.url, chromium=target.chromium, height=height)
+    with tempfile.TemporaryDirectory() as folder, browser_page as page:
         log_in(page, target.uri, target.username, target.password)
         drop_file(page, write_setup(Path(folder)).style)
         show(page, f"explore/{name}", **values)

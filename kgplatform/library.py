@@ -142,8 +142,8 @@ class KnowledgeGraph(Graph):
         """
         from kgplatform.search.search import Searcher
 
-        open_given = None if encoder is None else lambda: encoder
-        return Searcher(self, open_given).search(text, **conditions)
+        make_encoder = None if encoder is None else lambda: encoder
+        return Searcher(self, make_encoder).search(text, **conditions)
 
     def triples(self, selection: Selection | None = None) -> Triples:
         """The selected edges with ids for entities and relations; all of images, concepts, entities and things without

@@ -246,11 +246,13 @@ def _split(batch: GraphBatch, edge_count: int) -> Iterable[GraphBatch]:
     """The batch as two: its first edges with their nodes, and the rest."""
     edge_items = list(batch.edges.items())
     first_batch = GraphBatch(
-        read=edge_count, edges=dict(edge_items[:edge_count]), edge_rows=None if batch.edge_rows is None else edge_count
+        read=edge_count,
+        edges=dict(edge_items[:edge_count]),
+        stated_edges=None if batch.stated_edges is None else edge_count,
     )
     for (head_ref, _, tail_ref), _properties in edge_items[:edge_count]:
         first_batch.nodes[head_ref] = batch.nodes[head_ref]
         first_batch.nodes[tail_ref] = batch.nodes[tail_ref]
     second_batch = GraphBatch(batch.read - edge_count, batch.nodes, dict(edge_items[edge_count:]), batch.rejects)
-    second_batch.edge_rows = None if batch.edge_rows is None else batch.edge_rows - edge_count
+    second_batch.stated_edges = None if batch.stated_edges is None else batch.stated_edges - edge_count
     return first_batch, second_batch

@@ -14,9 +14,8 @@ from typing import Any, Final, NamedTuple
 
 SYNTHETIC_DATA_SET: Final = "Phantom"
 STUDY_COMMAND: Final = "kgp phantom build --studies"  # the command whose folders hold synthetic radiographs
-SYNTHETIC: Final = frozenset(
-    {SYNTHETIC_DATA_SET, "phantom"}
-)  # data sets that this project draws: of studies, of questions
+# Data sets that this project draws: of studies, of questions.
+SYNTHETIC: Final = frozenset({SYNTHETIC_DATA_SET, "phantom"})
 
 
 class DataSet(NamedTuple):

@@ -206,9 +206,8 @@ class _Drawing:
         for layer in self._layers.values():
             _stack(layer, [0.0] * len(layer))
         for sweep in range(SWEEPS):
-            by_all_neighbours = (
-                sweep >= SWEEPS - 4
-            )  # at last between all neighbours; before, one side decides the order
+            # At last between all neighbours; before, one side decides the order.
+            by_all_neighbours = sweep >= SWEEPS - 4
             for layer_number in sorted(self._layers, reverse=sweep % 2 == 1):
                 layer = self._layers[layer_number]
                 layer.sort(key=lambda item: _ideal_position(item, sweep % 2 == 1, by_all_neighbours))

@@ -30,7 +30,7 @@ from pykeen.triples import CoreTriplesFactory
 from benchmarks.harness import record
 from benchmarks.link_prediction import run as link_prediction
 from kgp_models.link_prediction import zoo
-from kgp_models.link_prediction.evaluate import TASKS, KnownTriples, evaluate
+from kgp_models.link_prediction.evaluate import TASKS, TrueTriples, evaluate
 from kgp_models.link_prediction.objectives import objective
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import optimizer, optimizer_step
@@ -110,7 +110,7 @@ def alternate(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
 
 
 def rank_one_at_a_time(
-    model: Any, triples: np.ndarray, true_triples: KnownTriples, sizes: tuple[int, int, int]
+    model: Any, triples: np.ndarray, true_triples: TrueTriples, sizes: tuple[int, int, int]
 ) -> dict[str, np.ndarray]:
     """Filtered realistic ranks, a triple and a task at a time: score all candidates, leave out the known, count."""
     ranks = {task: np.empty(len(triples)) for task in TASKS}
@@ -126,7 +126,7 @@ def rank_one_at_a_time(
     return ranks
 
 
-def ranking(model: Any, scorer: Any, split: Split, true_triples: KnownTriples, rounds: int) -> dict[str, Any]:
+def ranking(model: Any, scorer: Any, split: Split, true_triples: TrueTriples, rounds: int) -> dict[str, Any]:
     """Seconds to rank the test part by each way, and how far their ranks are from ours."""
     model.eval()
     test_triples = split.test
@@ -193,7 +193,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     split = splits.paper(link_prediction.read_graph(arguments.export))
-    known_triples = KnownTriples(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+    true_triples = TrueTriples(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
     model_results = {}
     for model_name in arguments.models.split(","):
         run_ours, model, scorer = our_epochs(model_name, split)
@@ -204,7 +204,7 @@ def main() -> int:
         training_result["pykeen_over_ours"] = seconds["pykeen"] / seconds["ours"]
         model_results[model_name] = {
             "training": training_result,
-            "ranking": ranking(model, scorer, split, known_triples, arguments.rounds),
+            "ranking": ranking(model, scorer, split, true_triples, arguments.rounds),
         }
         ranking_result = model_results[model_name]["ranking"]
         note(

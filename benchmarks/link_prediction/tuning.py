@@ -25,7 +25,7 @@ from benchmarks.harness import record
 from benchmarks.harness.table_text import markdown_table
 from benchmarks.link_prediction import run as link_prediction
 from benchmarks.link_prediction.table import TASKS
-from kgp_models.link_prediction.evaluate import KnownTriples, evaluate
+from kgp_models.link_prediction.evaluate import TrueTriples, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
 from kgplatform.cli.output import note
@@ -67,7 +67,7 @@ def trial_folder(build: Path, split: Split, settings: TrainingSettings) -> Path:
     return build / split.kind / "tuned" / folder_name
 
 
-def _run_trial(settings: TrainingSettings, split: Split, true_triples: KnownTriples, folder: Path) -> dict[str, Any]:
+def _run_trial(settings: TrainingSettings, split: Split, true_triples: TrueTriples, folder: Path) -> dict[str, Any]:
     """Train once and rank the validation part, unless that was done before."""
     if (folder / TRIAL).exists():
         return dict(read_json(folder / TRIAL))
@@ -176,12 +176,12 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
     if unknown_names := sorted(set(model_names) - set(trials_by_model)):
         raise UsageError(f"nothing to try of {', '.join(unknown_names)}", f"Models: {', '.join(trials_by_model)}.")
     split = splits.make(arguments.split, link_prediction.read_graph(arguments.export), splits.SEED)
-    known_triples = KnownTriples(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+    true_triples = TrueTriples(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
     base_settings = TrainingSettings.from_document({"model": ""}).as_dict()
     for model_name in model_names:
         for settings in trials_by_model[model_name]:
             _print_trial(
-                _run_trial(settings, split, known_triples, trial_folder(arguments.build, split, settings)),
+                _run_trial(settings, split, true_triples, trial_folder(arguments.build, split, settings)),
                 base_settings,
             )
     complete_outcomes = {}

@@ -118,16 +118,16 @@ def _guessed(parameter_texts: list[str]) -> dict[str, Any]:
 
 
 def _pairs(parameter_texts: list[str]) -> Iterator[tuple[str, Any]]:
-    names_given = set[str]()
+    stated_names = set[str]()
     for assignment in parameter_texts:
         parameter_name, equals, value_text = assignment.partition("=")
         if not equals or not parameter_name.isidentifier():
             raise UsageError(
                 f"--param {parameter_name[:40]}: a parameter is written NAME=VALUE", "Example: --param limit=10"
             )
-        if parameter_name in names_given:
+        if parameter_name in stated_names:
             raise UsageError(f"--param {parameter_name} is given twice", "Give it once.")
-        names_given.add(parameter_name)
+        stated_names.add(parameter_name)
         yield parameter_name, value_text
 
 

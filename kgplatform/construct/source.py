@@ -98,14 +98,14 @@ class Construction:
             for annotation in chunk:
                 if isinstance(annotation, Annotation):
                     self._add(batch, annotation)
-            batch.edge_rows = len(batch.edges)
+            batch.stated_edges = len(batch.edges)
             concept_cuis.update(cui for label, cui in batch.nodes if label == "Concept")
             image_ids.update(image_id for label, image_id in batch.nodes if label == "Image")
             if last_batch is not None:
                 yield last_batch
             last_batch = batch
         self.images = len(image_ids)
-        last_batch = last_batch or GraphBatch(edge_rows=0)
+        last_batch = last_batch or GraphBatch(stated_edges=0)
         last_batch.left_out = {
             **getattr(self.reports, "left_out", {}),
             **last_batch.left_out,
@@ -148,5 +148,5 @@ def _related(relations: Sequence[ConceptRelation | Reject]) -> GraphBatch:
             head, tail = ("Concept", relation.head), ("Concept", relation.tail)
             batch.nodes |= {head: {}, tail: {}}
             batch.edges[head, relation.name, tail] = {}
-    batch.edge_rows = len(batch.edges)
+    batch.stated_edges = len(batch.edges)
     return batch

@@ -167,8 +167,8 @@ def _rewired(edges: Ids, rng: np.random.Generator, *, loops: bool = True) -> Ids
     edge_counts = Counter((head, tail) for head, _, tail in edge_rows)
     for kind in np.unique(edges[:, 1]).tolist():
         kind_edges = np.flatnonzero(edges[:, 1] == kind)
-        drawn_pairs = kind_edges[rng.integers(len(kind_edges), size=(EXCHANGES * len(kind_edges), 2))].tolist()
-        for first_index, second_index in drawn_pairs:
+        exchanged_pairs = kind_edges[rng.integers(len(kind_edges), size=(EXCHANGES * len(kind_edges), 2))].tolist()
+        for first_index, second_index in exchanged_pairs:
             (first_head, _, first_tail), (second_head, _, second_tail) = edge_rows[first_index], edge_rows[second_index]
             if (
                 first_head == second_head

@@ -63,7 +63,7 @@ class Writer:
                 ungrounded_triplets.extend(
                     (image_input.id, triplet) for triplet in self._add(batch, image_input, reply)
                 )
-        batch.edge_rows = len(batch.edges)
+        batch.stated_edges = len(batch.edges)
         return batch, ungrounded_triplets
 
     def _add(self, batch: GraphBatch, image_input: Input, reply: GeneratorReply) -> list[Triplet]:

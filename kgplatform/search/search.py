@@ -107,17 +107,17 @@ class Searcher:
         """
         text = text.strip()
         check_search(text, concepts, by, top)
-        wanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
+        required_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
         unwanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in without))
         conditions = {
-            "wanted": [concept.cui for concept in wanted_concepts],
+            "wanted": [concept.cui for concept in required_concepts],
             "stance": stance.value,
             "without": [concept.cui for concept in unwanted_concepts],
             "top": top,
         }
         if not text:
             hits = _hits(self._graph.read(queries.get("search/image_concepts"), **conditions))
-            return SearchResult(None, hits, (), wanted_concepts, unwanted_concepts, self._naf_notes())
+            return SearchResult(None, hits, (), required_concepts, unwanted_concepts, self._naf_notes())
         encoder, model = self._encode_with()
         search_part = by or self._route()
         part_state = self._ready(search_part, model)
@@ -143,7 +143,7 @@ class Searcher:
             notes += self._naf_notes()
         training_sets, model_warnings = encoder.trained_on, self._warnings(encoder)
         return SearchResult(
-            search_part, hits, near_concepts, wanted_concepts, unwanted_concepts, notes, training_sets, model_warnings
+            search_part, hits, near_concepts, required_concepts, unwanted_concepts, notes, training_sets, model_warnings
         )
 
     def _warnings(self, encoder: Encoder) -> tuple[str, ...]:

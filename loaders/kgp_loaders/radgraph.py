@@ -170,7 +170,7 @@ class RadGraph:
             for entry in chunk:
                 if isinstance(entry, ReportGraph):
                     self._add(batch, entry)
-            batch.edge_rows = len(batch.edges)
+            batch.stated_edges = len(batch.edges)
             yield batch
             batch_size = min(size, GRAPHS)
 

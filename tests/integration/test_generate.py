@@ -233,7 +233,7 @@ def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again
     graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
     input_rows = GenerationInputs([Input(image_id, None) for image_id in MANY])
-    whole_run = generate_triplets(graph, input_rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
+    full_run = generate_triplets(graph, input_rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
     full_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
     program = (
@@ -256,7 +256,7 @@ def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again
     assert 6 <= len(done_ids) < len(MANY)
     second_backend = Fake(MANY)
     outcome = generate_triplets(graph, input_rows, writer(second_backend), out=Path(replies_path))
-    assert outcome.run == whole_run
+    assert outcome.run == full_run
     assert Path(replies_path).read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert set(_requested_ids(second_backend)) == set(MANY) - done_ids
     assert str(digest(graph)) == full_digest

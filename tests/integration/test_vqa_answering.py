@@ -37,18 +37,18 @@ def trained_vqa_model(
 ) -> tuple[build.VQAModel, Path]:
     """A model of the tiny world, on disk; its graph is read from Neo4j."""
     inputs = build.VQAInputs(question_set, read_knowledge(graph), folder / "graph")
-    towers_seen = build.encode_questions(world.tiny_frozen_backbone(), question_set.questions, inputs)
+    features = build.encode_questions(world.tiny_frozen_backbone(), question_set.questions, inputs)
     settings = replace(SETTINGS, method=method)  # type: ignore[arg-type]
     model_folder = folder / method
-    base_model = build.fit(replace(settings, method="base"), inputs, towers_seen, model_folder / "work" / "base", 1)
-    model = build.fit(settings, inputs, towers_seen, model_folder / "work" / "method", 1)
+    base_model = build.fit(replace(settings, method="base"), inputs, features, model_folder / "work" / "base", 1)
+    model = build.fit(settings, inputs, features, model_folder / "work" / "method", 1)
     checkpoint.save_vqa_model(
         model_folder,
         model,
         base_model,
         settings,
         inputs=inputs,
-        towers=towers_seen.backbone,
+        towers=features.backbone,
         backbone="small",
         data={},
         figures={},

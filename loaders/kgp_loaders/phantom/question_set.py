@@ -145,8 +145,10 @@ def _split_remedies(remedies: Sequence[Remedy]) -> dict[str, Sequence[Remedy]]:
 class _Asker:
     """Draws questions of one part: about its images, its remedies."""
 
-    def __init__(self, rng: random.Random, medicines: Cabinet, own: Sequence[Remedy], images: Sequence[_Image]) -> None:
-        self.rng, self.cabinet, self.own, self.images = rng, medicines, own, images
+    def __init__(
+        self, rng: random.Random, remedy_cabinet: Cabinet, own: Sequence[Remedy], images: Sequence[_Image]
+    ) -> None:
+        self.rng, self.cabinet, self.own, self.images = rng, remedy_cabinet, own, images
         self.kinds = (self.presence, self.treats, self.harms, self.acts, self.shows_treated, self.shows_harming)
 
     def rows(self, count: int) -> Iterator[dict[str, Any]]:

@@ -175,15 +175,15 @@ def _study_questions(study: SyntheticStudy, seed: int) -> Iterator[dict[str, Any
     ]
     question_rows += [(f"Is there {article(kind.value)}?", "no", "CLOSED", "PRES") for kind in denied_kinds]
     question_rows.append(("What is the view of this radiograph?", study.views[0], "OPEN", "PLANE"))
-    for index, (question, answer, kind_of_answer, kind_of_question) in enumerate(question_rows):
+    for index, (question, answer, answer_kind, question_kind) in enumerate(question_rows):
         yield {
             "qid": study.number * 100 + index,
             "image_name": f"{study.images[0]}.png",
             "image_organ": "CHEST",
             "question": question,
             "answer": answer,
-            "answer_type": kind_of_answer,
-            "question_type": kind_of_question,
+            "answer_type": answer_kind,
+            "question_type": question_kind,
             "phrase_type": "freeform",
             "split": study.split,
         }

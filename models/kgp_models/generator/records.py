@@ -168,7 +168,7 @@ def read_studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
                 graphs_by_study[_study_name(graph.name)] = graph
             else:
                 rejects_by_kind["graphs"].append(graph)
-    drawn_triplets = None if settings.drawn is None else read_image_triplets(root_folder / settings.drawn)
+    triplets_by_study = None if settings.drawn is None else read_image_triplets(root_folder / settings.drawn)
     graph_studies = []
     without_graph = 0
     for report in _reports(settings, root_folder, split):
@@ -181,10 +181,10 @@ def read_studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
             continue
         relative_path = report.image.get("path")
         image_path = None if relative_path is None else root_folder / settings.images / relative_path
-        shown_triplets = None if drawn_triplets is None else drawn_triplets.get(_study_name(report.study), ())
+        image_triplets = None if triplets_by_study is None else triplets_by_study.get(_study_name(report.study), ())
         graph_studies.append(
             Study(
-                report.image_id, image_path, by_sentence(study_graph), shown_triplets, report.image.get("dataset", "")
+                report.image_id, image_path, by_sentence(study_graph), image_triplets, report.image.get("dataset", "")
             )
         )
     for reject_kind, rejects in rejects_by_kind.items():

@@ -82,7 +82,7 @@ class Work:
         """The training's studies."""
         return read_studies(self.settings.data, self.settings.data.train, self.base)
 
-    def validation(self, of_training: Sequence[Study]) -> list[Study]:
+    def validation(self, training_studies: Sequence[Study]) -> list[Study]:
         """The studies that the model card's figures are of, none of which is in the training; none where the data have
         no such part.
         """
@@ -91,7 +91,7 @@ class Work:
         except InputError as error:
             logger.warning(f"no validation: {error.message}")
             return []
-        shared_ids = {study.id for study in shared_studies(of_training, validation_studies)}
+        shared_ids = {study.id for study in shared_studies(training_studies, validation_studies)}
         if shared_ids:
             logger.warning(
                 f"{len(shared_ids):,} studies of the validation are in the training, too, and count for nothing"

@@ -13,7 +13,7 @@ import pandas as pd
 from kgp_models.library.result import SEED, AnyPath, TrainedModel
 from kgp_models.link_prediction import pool_checkpoint
 from kgp_models.link_prediction import predict as prediction
-from kgp_models.link_prediction.evaluate import KnownTriples, evaluate
+from kgp_models.link_prediction.evaluate import TrueTriples, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
 from kgp_models.training.short import limit_epochs
@@ -103,8 +103,8 @@ def train_links(
             progress=progress("epochs"),
         )
         logger.info(f"{trained.epochs} epochs in {trained.seconds:.0f} s; the best was {trained.best_epoch}")
-        known_triples = KnownTriples(parts.triples.ids, parts.triples.num_entities, parts.triples.num_relations)
-        metrics = evaluate(trained.scorer, parts.test, known_triples, progress=progress("triples ranked")).metrics()
+        true_triples = TrueTriples(parts.triples.ids, parts.triples.num_entities, parts.triples.num_relations)
+        metrics = evaluate(trained.scorer, parts.test, true_triples, progress=progress("triples ranked")).metrics()
     test_figures = {task: task_metrics.as_dict() for task, task_metrics in metrics.items()}
     return TrainedLinks(out, training_settings.model, trained.epochs, test_figures, trained.best_epoch, trained.seconds)
 

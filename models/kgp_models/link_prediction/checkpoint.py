@@ -19,7 +19,7 @@ from torch import Tensor
 from kgp_models.link_prediction import zoo
 from kgp_models.link_prediction.scoring import Scorer
 from kgp_models.link_prediction.settings import TrainingSettings
-from kgp_models.training.model_files import check_files, file_sha256, read_weights, save_tensors
+from kgp_models.training.model_files import check_files, read_weights, regular_file_sha256, save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
 from kgplatform.errors import InputError
 from kgplatform.export.triples import Triples
@@ -86,7 +86,7 @@ def save_link_checkpoint(
     description = {
         **about,
         "settings": settings.as_dict(),
-        "weights": file_sha256(folder / WEIGHTS),
+        "weights": regular_file_sha256(folder / WEIGHTS),
         "names": id_maps.sha256,
     }
     FORMAT.write(folder, description, [folder / WEIGHTS])

@@ -75,7 +75,7 @@ class Evaluation:
         return {task: Metrics.from_ranks(task_ranks) for task, task_ranks in self.raw.items()}
 
 
-class KnownTriples:
+class TrueTriples:
     """All true triples of a graph, as the true answers to each question."""
 
     def __init__(self, triples: Ids, num_entities: int, num_relations: int) -> None:
@@ -126,7 +126,7 @@ class KnownTriples:
 def evaluate(
     scorer: Scorer,
     triples: Ids,
-    true_triples: KnownTriples,
+    true_triples: TrueTriples,
     *,
     tasks: tuple[str, ...] = TASKS,
     batch: int = BATCH,
@@ -155,7 +155,7 @@ def evaluate(
 
 @torch.inference_mode()
 def _ranks(
-    scorer: Scorer, task: str, triples: Ids, truth: KnownTriples, device: torch.device | str
+    scorer: Scorer, task: str, triples: Ids, truth: TrueTriples, device: torch.device | str
 ) -> NDArray[np.float64]:
     """Filtered and raw ranks of a batch, (2, b).
 

@@ -22,7 +22,7 @@ from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.evaluate import TASKS
 from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.scoring import Scorer
-from kgp_models.training.model_files import file_sha256
+from kgp_models.training.model_files import regular_file_sha256
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Ids, Triples
@@ -151,6 +151,6 @@ def _hash(about: Mapping[str, Any]) -> str:
 def _file_hash(path: Path) -> str | None:
     """The file's sha256, None where it cannot be read."""
     try:
-        return file_sha256(path)
+        return regular_file_sha256(path)
     except InputError:
         return None

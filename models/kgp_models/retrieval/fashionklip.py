@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.retrieval.inputs import embed_images, embed_texts
+from kgp_models.retrieval.inputs import image_embeddings, text_embeddings
 from kgp_models.retrieval.losses import symmetric_contrastive
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.tokens import Tokens
@@ -83,9 +83,9 @@ class Alignment:
         """Choose the prototypes again, by the current backbone."""
         if self.nothing:
             return
-        self._vectors = embed_images(backbone, self.pictures)
+        self._vectors = image_embeddings(backbone, self.pictures)
         concept_ids = sorted({concept for report_concepts in self._mentioned for concept in report_concepts})
-        name_vectors = embed_texts(backbone, [self._names[concept] for concept in concept_ids])
+        name_vectors = text_embeddings(backbone, [self._names[concept] for concept in concept_ids])
         for concept, name_vector in zip(concept_ids, name_vectors, strict=True):
             image_ids = torch.from_numpy(self._images[concept])
             selection_options = (self.settings.candidates, self.settings.prototypes, self.settings.diversity)

@@ -207,13 +207,13 @@ def text_features(backbone: Backbone, texts: Sequence[str]) -> Tensor:
 
 
 @torch.inference_mode()
-def embed_images(backbone: Backbone, values: Tensor) -> Tensor:
+def image_embeddings(backbone: Backbone, values: Tensor) -> Tensor:
     """(n, 512), of length 1, of pictures or features."""
     return _by_blocks(backbone, values, backbone.embed_images)
 
 
 @torch.inference_mode()
-def embed_texts(backbone: Backbone, texts_or_features: Sequence[str] | Tensor) -> Tensor:
+def text_embeddings(backbone: Backbone, texts_or_features: Sequence[str] | Tensor) -> Tensor:
     """(n, 512), of length 1, of texts or their features."""
     return _by_blocks(backbone, texts_or_features, backbone.embed_texts)
 

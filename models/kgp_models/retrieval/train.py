@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import PairExamples, embed_images, embed_texts
+from kgp_models.retrieval.inputs import PairExamples, image_embeddings, text_embeddings
 from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, graph_edge_batches
 from kgp_models.retrieval.losses import distillation, image_text
 from kgp_models.retrieval.settings import FineTuning
@@ -45,12 +45,12 @@ class RetrievalTrainingResult:
 
 def evaluated(backbone: Backbone, examples: PairExamples) -> dict[str, metrics.RetrievalScores]:
     """Precision and recall of examples, both ways."""
-    image_vectors = embed_images(backbone, examples.images)
+    image_vectors = image_embeddings(backbone, examples.images)
     groups = examples.groups.numpy()
     first_rows = {int(group_id): row_number for row_number, group_id in reversed(list(enumerate(groups)))}
     row_numbers = [first_rows[group_id] for group_id in range(len(first_rows))]
     distinct_texts = [examples.texts[row_number] for row_number in row_numbers]
-    text_vectors = embed_texts(
+    text_vectors = text_embeddings(
         backbone, distinct_texts if examples.text_features is None else examples.text_features[row_numbers]
     )
     return metrics.retrieval_scores(image_vectors.numpy(), text_vectors.numpy(), groups)
@@ -232,8 +232,8 @@ def settle(backbone: Backbone, pictures: Tensor) -> None:
 
 def _teacher(backbone: Backbone, pairs: PairExamples) -> Callable[[Tensor], Tensor]:
     """The logits of pairs by the backbone at present."""
-    image_vectors = embed_images(backbone, pairs.images)
-    text_vectors = embed_texts(backbone, pairs.texts if pairs.text_features is None else pairs.text_features)
+    image_vectors = image_embeddings(backbone, pairs.images)
+    text_vectors = text_embeddings(backbone, pairs.texts if pairs.text_features is None else pairs.text_features)
     scale = float(backbone.scale.detach())
     return lambda batch_rows: scale * image_vectors[batch_rows] @ text_vectors[batch_rows].T
 

@@ -80,7 +80,7 @@ def require_uncompressed(path: Path) -> Path:
     return path
 
 
-def file_sha256(path: Path) -> str:
+def regular_file_sha256(path: Path) -> str:
     """The hash of a file. Raises `InputError` where it is no regular one."""
     with open_regular_file(path) as opened_file:
         return hashlib.file_digest(opened_file, "sha256").hexdigest()
@@ -93,6 +93,6 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
         if (
             not file_path.resolve().is_relative_to(folder.resolve())
             or not file_path.is_file()
-            or file_sha256(file_path) != expected_hash
+            or regular_file_sha256(file_path) != expected_hash
         ):
             raise InputError("a file of the model is missing or changed", "Train or fetch it again.", path=file_path)

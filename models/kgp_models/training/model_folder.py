@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from kgp_models.training.model_files import check_files, file_sha256
+from kgp_models.training.model_files import check_files, regular_file_sha256
 from kgplatform.errors import InputError
 from kgplatform.files import read_json, write_json
 from kgplatform.trained_on import describe_trained_on, read_trained_on
@@ -53,7 +53,9 @@ class ModelFormat:
 
     def write(self, folder: Path, description: Description, model_files: Iterable[Path]) -> None:
         """Write the description and the card of a model whose files are in the folder already."""
-        file_hashes = {file_path.relative_to(folder).as_posix(): file_sha256(file_path) for file_path in model_files}
+        file_hashes = {
+            file_path.relative_to(folder).as_posix(): regular_file_sha256(file_path) for file_path in model_files
+        }
         self.rewrite(folder, {"form": self.version, **description, "files": file_hashes})
 
     def rewrite(self, folder: Path, description: Description) -> None:

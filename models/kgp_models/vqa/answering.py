@@ -130,7 +130,7 @@ class Answerer:
         base_probability = local_graph.probabilities(
             [question], question_image.images, question_texts, [EMPTY], base=True
         )[0]
-        shown_concepts = local_graph.image_concepts(question_image.images) if question_image.has_image else ()
+        image_concepts = local_graph.image_concepts(question_image.images) if question_image.has_image else ()
         if self.model.settings.method in PLAIN or not question_image.has_image or not edges:
             uncounted_edges = tuple((edge, 0.0) for edge in edges)
             return VQAReply(
@@ -140,7 +140,7 @@ class Answerer:
                 base_probability,
                 question_concepts,
                 uncounted_edges,
-                shown_concepts,
+                image_concepts,
                 tuple(flags),
                 warnings,
             )
@@ -163,7 +163,7 @@ class Answerer:
             base_probability,
             question_concepts,
             counted_edges,
-            shown_concepts,
+            image_concepts,
             tuple(flags),
             warnings,
         )
@@ -260,7 +260,7 @@ class _Local:
             empty_rows,
             empty_rows,
         )
-        self.row_of_node = {node: position for position, node in enumerate([*self.concepts, *image_nodes])}
+        self.row_by_node = {node: position for position, node in enumerate([*self.concepts, *image_nodes])}
         self.kind = {kind_name: position for position, kind_name in enumerate([*STANCES, *model.relations])}
         self.evidence = _concept_evidence(model, self.knowledge.cuis)
         self._vectors(folder)
@@ -275,20 +275,19 @@ class _Local:
             image_path = None if image_folder is None else resolve_image_path(image_folder, image.path)
             if image_path is not None and image_path.is_file():
                 try:
-                    self.pictures[image_number] = encode_images(towers, {image.id: image_path}, regions=False).vectors[
-                        0
-                    ]
+                    images = encode_images(towers, {image.id: image_path}, regions=False)
+                    self.pictures[image_number] = images.vectors[0]
                     self.pictured[image_number] = True
                 except InputError:
                     continue  # a damaged image is one that has no picture
 
     def subgraph(self, leave_out: int = -1) -> Subgraph:
         """The subgraph in the order in which the graph gave it, with or without one of its edges."""
-        node_rows = {self.row_of_node[node]: position for position, node in enumerate(self.question_concepts)}
+        node_rows = {self.row_by_node[node]: position for position, node in enumerate(self.question_concepts)}
         edge_rows = []
         for position, edge in enumerate(self.edges):
             head_row, tail_row = (
-                node_rows.setdefault(self.row_of_node[node], len(node_rows)) for node in (edge.head, edge.tail)
+                node_rows.setdefault(self.row_by_node[node], len(node_rows)) for node in (edge.head, edge.tail)
             )
             if position != leave_out:
                 edge_rows.append((head_row, self.kind[edge.kind], tail_row))
@@ -298,12 +297,12 @@ class _Local:
     def image_concepts(self, images: Images) -> tuple[tuple[SubgraphNode, float], ...]:
         """The concepts that the graph's images tell of, the likeliest shown first."""
         likelihoods = self.evidence(images.vectors)[0].tolist()
-        shown_concepts = [
+        image_concepts = [
             (node, likelihoods[number])
             for number, node in enumerate(self.concepts)
             if bool(self.evidence.informative[number])
         ]
-        return tuple(sorted(shown_concepts, key=lambda entry: -entry[1]))
+        return tuple(sorted(image_concepts, key=lambda entry: -entry[1]))
 
     def probabilities(
         self,

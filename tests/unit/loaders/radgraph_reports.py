@@ -43,10 +43,10 @@ def read_graphs(path: Path, labeler: int = 1) -> list[ReportGraph]:
 
 def merged_batch(source: RadGraph, size: int = 10_000) -> GraphBatch:
     """All batches as one."""
-    all_batches = GraphBatch(edge_rows=0)
+    all_batches = GraphBatch(stated_edges=0)
     for batch in source.batches(size):
         validate_batch(batch, source)
-        assert batch.edge_rows == len(batch.edges) == batch.asserted
+        assert batch.stated_edges == len(batch.edges) == batch.asserted
         all_batches.read += batch.read
         all_batches.nodes |= batch.nodes
         all_batches.edges |= batch.edges

@@ -15,8 +15,8 @@ answers = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_si
 
 @pytest.mark.slow
 @given(answers)
-def test_figures_are_scikit_learns(given_answers: list[tuple[bool, float]]) -> None:
-    true_answers, probabilities = map(list, zip(*given_answers, strict=True))
+def test_figures_are_scikit_learns(example_values: list[tuple[bool, float]]) -> None:
+    true_answers, probabilities = map(list, zip(*example_values, strict=True))
     predicted_answers = [probability >= 0.5 for probability in probabilities]
     computed_figures = Answers.checked(true_answers, probabilities).figures()
     expected_figures = {

@@ -17,7 +17,7 @@ from tests.unit.models.link_prediction.link_graphs import QUICK, N, R, TableScor
 
 torch = pytest.importorskip("torch")
 
-from kgp_models.link_prediction.evaluate import TASKS, KnownTriples, Metrics, evaluate  # noqa: E402
+from kgp_models.link_prediction.evaluate import TASKS, Metrics, TrueTriples, evaluate  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 from kgp_models.link_prediction.train import train_link_model  # noqa: E402
 
@@ -48,7 +48,7 @@ def test_ranks_equal_a_slow_count_of_candidates_with_ties(seed: int, n: int, m: 
     if not len(true_triples):
         return
     test_triples = true_triples[generator.permutation(len(true_triples))[: len(true_triples) // 2 + 1]]
-    result = evaluate(TableScorer(scores), test_triples, KnownTriples(true_triples, n, m), batch=batch)
+    result = evaluate(TableScorer(scores), test_triples, TrueTriples(true_triples, n, m), batch=batch)
     true_set = {tuple(row) for row in true_triples.tolist()}
     for task_index, task in enumerate(TASKS):
         for row, triple in enumerate(map(tuple, test_triples.tolist())):
@@ -66,8 +66,8 @@ def test_metrics_are_their_definitions() -> None:
 
 def test_a_constant_score_ranks_in_the_middle() -> None:
     triples = small_graph()
-    true_triples = KnownTriples(np.empty((0, 3), dtype=np.int64), N, R)
-    true_triples = KnownTriples(triples.ids[:5], N, R)
+    true_triples = TrueTriples(np.empty((0, 3), dtype=np.int64), N, R)
+    true_triples = TrueTriples(triples.ids[:5], N, R)
     result = evaluate(TableScorer(np.zeros((N, R, N))), triples.ids[:5], true_triples)
     assert result.raw["tail"].tolist() == [1 + (N - 1) / 2] * 5
 
@@ -75,7 +75,7 @@ def test_a_constant_score_ranks_in_the_middle() -> None:
 def test_a_model_that_diverged_is_an_error() -> None:
     triples = small_graph()
     with pytest.raises(KgpError, match="diverged"):
-        evaluate(TableScorer(np.full((N, R, N), np.nan)), triples.ids[:3], KnownTriples(triples.ids, N, R))
+        evaluate(TableScorer(np.full((N, R, N), np.nan)), triples.ids[:3], TrueTriples(triples.ids, N, R))
 
 
 def test_pykeen_computes_the_same_realistic_ranks(evaluation_split: Split) -> None:
@@ -84,7 +84,7 @@ def test_pykeen_computes_the_same_realistic_ranks(evaluation_split: Split) -> No
     trained_model = train_link_model(
         TrainingSettings.from_document({**QUICK, "arguments": {"embedding_dim": 16}}), evaluation_split
     )
-    true_triples = KnownTriples(evaluation_split.triples.ids, N, R)
+    true_triples = TrueTriples(evaluation_split.triples.ids, N, R)
     own_metrics = evaluate(trained_model.scorer, evaluation_split.test, true_triples).metrics()
     filter_triples = [
         torch.from_numpy(split_part.copy()) for split_part in (evaluation_split.train, evaluation_split.valid)

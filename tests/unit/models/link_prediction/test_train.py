@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor  # noqa: E402
 
 from kgp_models.link_prediction import checkpoint, zoo  # noqa: E402
-from kgp_models.link_prediction.evaluate import KnownTriples, evaluate  # noqa: E402
+from kgp_models.link_prediction.evaluate import TrueTriples, evaluate  # noqa: E402
 from kgp_models.link_prediction.objectives import objective  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 from kgp_models.link_prediction.train import optimizer, optimizer_step, train_link_model  # noqa: E402
@@ -54,7 +54,7 @@ def test_every_model_of_the_paper_learns_a_small_graph(path: Path) -> None:
     ]
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:2])
     model.eval()
-    true_triples = KnownTriples(triples.ids, N, R)
+    true_triples = TrueTriples(triples.ids, N, R)
     assert evaluate(scorer, triples.ids, true_triples).metrics()["tail"].mr < 0.8 * (N + 1) / 2
 
 
@@ -129,7 +129,7 @@ def test_training_stops_when_the_validation_rank_no_longer_rises(training_split:
     assert trained_run.epochs == trained_run.best_epoch + 2 * 2 < 400
     best_check = max(trained_run.history, key=lambda check: check["mrr"])
     assert (best_check["epoch"], best_check["mrr"]) == (trained_run.best_epoch, trained_run.best_mrr)
-    true_triples = KnownTriples(training_split.triples.ids, N, R)
+    true_triples = TrueTriples(training_split.triples.ids, N, R)
     metrics_by_task = evaluate(trained_run.scorer, training_split.valid, true_triples).metrics()
     assert np.mean([metrics.mrr for metrics in metrics_by_task.values()]) == pytest.approx(trained_run.best_mrr)
 

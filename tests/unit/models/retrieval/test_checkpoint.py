@@ -11,7 +11,7 @@ import torch
 from kgp_models.generator.language import small_tokenizer
 from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.encode import open_encoder
-from kgp_models.retrieval.inputs import embed_texts
+from kgp_models.retrieval.inputs import text_embeddings
 from kgp_models.retrieval.settings import FineTuning, RetrievalSettings
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.small_backbone import small_backbone
@@ -40,7 +40,7 @@ def test_a_model_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     backbone = saved(tmp_path)
     loaded = checkpoint.load_retrieval_model(tmp_path)
     report_texts = ["There is effusion.", "No edema. Study 7."]
-    assert torch.allclose(embed_texts(loaded, report_texts), embed_texts(backbone, report_texts), atol=5e-3)
+    assert torch.allclose(text_embeddings(loaded, report_texts), text_embeddings(backbone, report_texts), atol=5e-3)
     images = world.example_pairs(3, 1).images
     difference = loaded.embed_images(images) - backbone.embed_images(images)
     assert float(difference.detach().abs().max()) < 5e-3  # kept in half precision
