@@ -20,7 +20,7 @@ from kgplatform.datasets.question_checks import AuditedQuestions
 from kgplatform.datasets.split_checks import (
     CheckCount,
     hashed_ids,
-    leak_of,
+    leak_check,
     shared_labels,
     spread_images,
     spread_subjects,
@@ -179,14 +179,14 @@ SPLIT: Final[tuple[Rule[Split], ...]] = (
         "KGP-A201",
         AuditSeverity.ERROR,
         "test triples whose head and tail are joined in training",
-        leak_of("test"),
+        leak_check("test"),
         "Training gives their answers away. Use a leakage-free split, or report the others separately.",
     ),
     Rule(
         "KGP-A202",
         AuditSeverity.WARNING,
         "validation triples whose head and tail are joined in training",
-        leak_of("valid"),
+        leak_check("valid"),
         "Early stopping and the choice of settings favour models that look up answers. Use a leakage-free split.",
     ),
     Rule(
@@ -264,14 +264,14 @@ QUESTIONS: Final[tuple[Rule[AuditedQuestions], ...]] = (
         "KGP-A401",
         AuditSeverity.ERROR,
         "test questions about an image that training also asks about",
-        asking.seen_pictures,
+        asking.pictures_in_training,
         "The test part contains images from training. Use the protocol image-disjoint, or say so next to each result.",
     ),
     Rule(
         "KGP-A402",
         AuditSeverity.ERROR,
         "test questions that training asks in the same words about the same image",
-        asking.seen_questions,
+        asking.questions_in_training,
         "Their answers are in the training part. Leave them out of reported results.",
     ),
     Rule(

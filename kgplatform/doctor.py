@@ -26,8 +26,8 @@ from kgplatform.settings import Settings
 
 OLDEST_SERVER = (5, 26)
 GIB = 1024**3
-_MADE = re.compile(r"CREATE\s+(CONSTRAINT|FULLTEXT\s+INDEX)\s+(\w+)", re.IGNORECASE)
-_SETTINGS_SEEN = ("dbms.security.auth_enabled", "dbms.security.allow_csv_import_from_file_urls")
+_SCHEMA_STATEMENT = re.compile(r"CREATE\s+(CONSTRAINT|FULLTEXT\s+INDEX)\s+(\w+)", re.IGNORECASE)
+_READ_SETTINGS = ("dbms.security.auth_enabled", "dbms.security.allow_csv_import_from_file_urls")
 _BLOCKLIST = "internal.dbms.cypher_ip_blocklist"
 
 
@@ -57,7 +57,12 @@ def examine(settings: Settings) -> list[Diagnosis]:
 def expected_schema(kind: str) -> set[str]:
     """Names that ``cypher/schema/`` creates; `kind` is ``CONSTRAINT`` or ``FULLTEXT INDEX``."""
     query_texts = (queries.get(query_name).text for query_name in queries.query_names("schema"))
-    return {match[2] for query_text in query_texts for match in _MADE.finditer(query_text) if match[1].upper() == kind}
+    return {
+        match[2]
+        for query_text in query_texts
+        for match in _SCHEMA_STATEMENT.finditer(query_text)
+        if match[1].upper() == kind
+    }
 
 
 def is_loopback(uri: str) -> bool:
@@ -228,11 +233,11 @@ def _schema(graph: Graph) -> Diagnosis:
 
 
 def _security(graph: Graph, settings: Settings) -> Diagnosis:
-    setting_rows = graph.read(queries.get("doctor/settings"), names=list(_SETTINGS_SEEN))
+    setting_rows = graph.read(queries.get("doctor/settings"), names=list(_READ_SETTINGS))
     setting_values = {setting_row["name"]: str(setting_row["value"]) for setting_row in setting_rows}
     wrong_settings = [
         f"{setting_name}={config.SECURITY[setting_name]}"
-        for setting_name in _SETTINGS_SEEN
+        for setting_name in _READ_SETTINGS
         if setting_values.get(setting_name) != config.SECURITY[setting_name]
     ]
     if settings.uri is None:

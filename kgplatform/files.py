@@ -192,13 +192,13 @@ def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
     import yaml
 
     if isinstance(node, yaml.MappingNode):
-        keys_seen = set[str]()
+        unique_keys = set[str]()
         for key_node, value_node in node.value:
             key = str(key_node.value)
-            if key in keys_seen:
+            if key in unique_keys:
                 row = key_node.start_mark.line + 1
                 raise InputError(f"{key[:40]!r} occurs twice", "Remove one of them.", path=path, row=row)
-            keys_seen.add(key)
+            unique_keys.add(key)
             _refuse_repeated_keys(value_node, path)
     elif isinstance(node, yaml.SequenceNode):
         for item_node in node.value:

@@ -188,7 +188,7 @@ class Graph:
         """Run `work` in one managed transaction. It may run more than once, so it must be idempotent."""
 
         def attempt() -> T:
-            with _translated(self.uri), _retries_told(self), self._session(neo4j.WRITE_ACCESS) as session:
+            with _translated(self.uri), _retries_logged(self), self._session(neo4j.WRITE_ACCESS) as session:
                 return session.execute_write(lambda transaction: work(Transaction(transaction)))
 
         return self._lasting(attempt)
@@ -234,7 +234,7 @@ class Graph:
             try:
                 return self.verify()
             except DatabaseError as error:
-                if isinstance(error, LoginFailed) or time.monotonic() > deadline or interrupt.was_asked():
+                if isinstance(error, LoginFailed) or time.monotonic() > deadline or interrupt.was_interrupted():
                     raise
                 time.sleep(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, 5.0)
@@ -245,7 +245,7 @@ class Graph:
             try:
                 return work()
             except ConnectionFailed:
-                if not self._is_patient or outage_number == OUTAGES or interrupt.was_asked():
+                if not self._is_patient or outage_number == OUTAGES or interrupt.was_interrupted():
                     raise
                 self.wait()
         raise AssertionError("unreachable")
@@ -272,7 +272,7 @@ logging.getLogger("neo4j").addHandler(_Retries(logging.WARNING))
 
 
 @contextmanager
-def _retries_told(graph: Graph) -> Iterator[None]:
+def _retries_logged(graph: Graph) -> Iterator[None]:
     """While a patient graph writes, one line when the driver tries again."""
     context_token = _WAITING.set([graph.uri] if graph._is_patient else None)
     try:

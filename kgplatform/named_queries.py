@@ -57,7 +57,9 @@ def check_keys(graph: Graph, query: Query, values: Mapping[str, Any]) -> None:
             raise NotFoundError(f"the graph has no {name if name == 'image' else 'node'} {value}", hint)
 
 
-def statement_of(graph: Graph, name_or_cypher: str, parameters: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def resolve_statement(
+    graph: Graph, name_or_cypher: str, parameters: Mapping[str, Any]
+) -> tuple[str, Mapping[str, Any]]:
     """The text of a statement, and its parameters with the defaults of a named query filled in.
 
     Raises as `named_query` and `check_keys` do, and `UsageError` for a parameter that a named query does not have.

@@ -28,10 +28,10 @@ MAX_BYTES: Final = 200_000_000
 MEMORY: Final = 230_000_000  # bytes that reading an image may take ...
 MEMORY_PER_BYTE: Final = 16  # ... and for each byte of its file: large images that are not bombs are large files
 BLOCK: Final = 1 << 20  # pixels that are floating-point numbers at a time
-_BYTES_OF_MODE: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # a pixel in Pillow; 4 in others
+_BYTES_PER_PIXEL: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # a pixel in Pillow; 4 in others
 
 
-def place(root: Path, path: str) -> Path | None:
+def resolve_image_path(root: Path, path: str) -> Path | None:
     """Where an image of the graph lies below a folder; None for a path that leads out of it, or that can be none."""
     try:
         image_path = root / path
@@ -105,7 +105,7 @@ def _plain(image_file: BinaryIO, image_path: Path, draft: int | None) -> Image:
         coefficient_bytes = 2 * len(image.getbands()) * full_pixels if "progressive" in image.info else 0
         if draft is not None:
             image.draft("L", (draft, draft))
-        draft_pixels, bytes_per_pixel = image.width * image.height, _BYTES_OF_MODE.get(image.mode, 4)
+        draft_pixels, bytes_per_pixel = image.width * image.height, _BYTES_PER_PIXEL.get(image.mode, 4)
         copy_count = 2 if image.format == "TIFF" else 1  # a strip may be the whole image
         _check_memory(
             image_path,

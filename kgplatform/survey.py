@@ -20,7 +20,7 @@ from kgplatform.spreadsheets import escaped
 from kgplatform.staging import on_disk, remove_leftovers
 from kgplatform.wording import counted, counted_or_none
 
-KEPT_ROWS: Final = 100_000  # a source of at most this many rows is read once
+MAX_BUFFERED_ROWS: Final = 100_000  # a source of at most this many rows is read once
 _REJECTS: Final = "file\trow\treason\n"
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -97,7 +97,7 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
                 survey.asserted += batch.asserted
                 survey.elements += len(batch.nodes) + len(batch.edges)
             if survey.batches is not None:
-                survey.batches = [*survey.batches, batch] if survey.total <= KEPT_ROWS else None
+                survey.batches = [*survey.batches, batch] if survey.total <= MAX_BUFFERED_ROWS else None
     return survey
 
 

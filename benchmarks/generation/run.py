@@ -40,11 +40,11 @@ DOCS: Final = record.ROOT / "docs"
 SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a report's sentences are left out; 1: the image alone
 REFERENCE: Final = "reference"
 BLIND: Final = "vlm-kg-blind"
-SHOWN: Final = range(5, 13)  # triplets of the study that is drawn
+TRIPLETS_IN_FIGURE: Final = range(5, 13)  # triplets of the study that is drawn
 ABREAST: Final = 3  # graphs side by side in the figure
 
 
-def _both(*systems: str) -> list[Case]:
+def _with_and_without_text(*systems: str) -> list[Case]:
     return [Case(system, share) for share in (0.0, 1.0) for system in systems]
 
 
@@ -55,12 +55,12 @@ TABLES: Final[Mapping[str, Sequence[Case]]] = {
         *map(Case, (DICTIONARY, FREQUENT, "llm-kg-iu", "vlm-kg-iu", "llm-kg", "vlm-kg")),
         *(Case(system, 1.0) for system in (FREQUENT, "vlm-kg-iu", "vlm-kg")),
     ],
-    "2": _both("vlm-kg-frozen", "vlm-kg-lora", "vlm-kg"),
-    "3": _both(*_IU),
+    "2": _with_and_without_text("vlm-kg-frozen", "vlm-kg-lora", "vlm-kg"),
+    "3": _with_and_without_text(*_IU),
     "4": [*(Case(f"llm-kg-{tokens}") for tokens in _TOKENS), Case("llm-kg")],
     "curve": [Case(system, share) for system in (DICTIONARY, "llm-kg", BLIND, "vlm-kg") for share in SHARES],
 }
-BESIDE: Final = {  # the systems whose F1 is subtracted from that of the others
+BASELINES: Final = {  # the systems whose F1 is subtracted from that of the others
     "1": (FREQUENT, DICTIONARY, "llm-kg"),
     "2": ("vlm-kg",),
     "3": ("vlm-kg-iu",),
@@ -91,7 +91,7 @@ def run_table(bench: Bench, name: str) -> list[dict[str, Any]]:
         case = Case(table_row["system"], table_row["share"])
         table_row["minus"] = {
             baseline: bootstrap_difference(counts_by_case[case, REFERENCE], baseline_counts, bench.seed).as_dict()
-            for baseline in BESIDE[name]
+            for baseline in BASELINES[name]
             if baseline != case.system
             and (baseline_counts := counts_by_case.get((Case(baseline, case.share), REFERENCE))) is not None
         }
@@ -146,9 +146,16 @@ def run_graphs(bench: Bench, path: Path, labeler: int) -> dict[str, Any]:
 
 
 def _draw_study_graphs(bench: Bench, folder: Path) -> dict[str, Any] | None:
-    """The graphs of one study next to each other, as HTML and PNG: the first with as many triplets as `SHOWN`."""
+    """The graphs of one study next to each other, as HTML and PNG: the first with as many triplets as
+    `TRIPLETS_IN_FIGURE`.
+    """
     study_index = next(
-        (index for index, test_study in enumerate(bench.test) if len(set(test_study.record().triplets)) in SHOWN), None
+        (
+            index
+            for index, test_study in enumerate(bench.test)
+            if len(set(test_study.record().triplets)) in TRIPLETS_IN_FIGURE
+        ),
+        None,
     )
     cases = [*map(Case, (DICTIONARY, "llm-kg", "vlm-kg")), Case("vlm-kg", 1.0)]
     cases_by_title = {_title(bench, case): case for case in filter(bench.knows, cases)}

@@ -70,9 +70,9 @@ class Synthetic:
         self._centres = _unit(generator.normal(size=(CENTRES, WIDTH)))
         self._rng = generator
         self.cluster = generator.integers(0, CENTRES, images)
-        self.of_query = generator.integers(0, CENTRES, queries)
+        self.query_cluster = generator.integers(0, CENTRES, queries)
         self.vectors = self._around(self.cluster, SPREAD)
-        self.queries = self._around(self.of_query, FARTHER)
+        self.queries = self._around(self.query_cluster, FARTHER)
         self._names = self._around(generator.integers(0, CENTRES, CONCEPTS + 1), SPREAD)
         concept_shares = COMMONEST / np.arange(1, CONCEPTS + 1)
         self.home = generator.random((CONCEPTS, CENTRES)) < 2 * concept_shares[:, None]
@@ -210,7 +210,7 @@ def _measure(searcher: Searcher, data: Synthetic, queries: int) -> dict[str, Any
             all_numbers,
         )
     common_concept = COMMON - 1
-    distant_numbers = [number for number in all_numbers if not data.home[common_concept, data.of_query[number]]]
+    distant_numbers = [number for number in all_numbers if not data.home[common_concept, data.query_cluster[number]]]
     row(
         "text and common concept, which the text's own cluster lacks",
         lambda number: searcher.search(f"query {number}", concepts=[cui(common_concept)]),
@@ -264,7 +264,7 @@ def _run_search(images: int, queries: int) -> dict[str, Any]:
         "dimensions": WIDTH,
         "stances": report.rows.written,
         "index": dict(BUILT),
-        "asked": product.ASKED,
+        "asked": product.CANDIDATES,
         "compared": product.COMPARED,
         "spare": product.SPARE,
         "embedding": {

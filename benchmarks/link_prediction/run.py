@@ -29,7 +29,7 @@ from benchmarks.link_prediction import table as link_prediction_table
 from kgp_models.link_prediction import checkpoint, pool_checkpoint
 from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.breakdown import triple_groups
-from kgp_models.link_prediction.evaluate import Evaluation, Known, evaluate
+from kgp_models.link_prediction.evaluate import Evaluation, TrueTriples, evaluate
 from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
@@ -128,7 +128,7 @@ def trained_model(
     """What names a run of a model, its settings, and the folder of its checkpoint."""
     settings_kind, settings = _model_settings(model, split.kind, arguments.settings)
     document = settings.as_dict() | ({"epochs": arguments.epochs} if arguments.epochs else {})
-    settings = TrainingSettings.of(document)
+    settings = TrainingSettings.from_document(document)
     sha256 = settings_hash(settings)
     identity = {"model": model, "settings": settings_kind, "seed": seed, "settings_sha256": sha256}
     return identity, settings, arguments.build / split.kind / settings_kind / f"{model}-{seed}-{sha256}"
@@ -140,7 +140,7 @@ def settings_hash(settings: TrainingSettings) -> str:
 
 
 def run_model(
-    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: _Results, true_triples: Known
+    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: _Results, true_triples: TrueTriples
 ) -> None:
     """Train and rank one model with one seed, unless that is done already."""
     identity, settings, folder = trained_model(model, split, seed, arguments)
@@ -166,7 +166,9 @@ def run_model(
     _print_result(model, evaluation, trained.epochs, trained.seconds)
 
 
-def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: _Results, true_triples: Known) -> None:
+def run_pool(
+    split: Split, seed: int, arguments: argparse.Namespace, results: _Results, true_triples: TrueTriples
+) -> None:
     """Rank the pool of `POOLED` and the baselines, trained first where they are not."""
     folders = {}
     for model in POOLED:
@@ -191,7 +193,7 @@ def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: _R
     _print_result("pool", evaluation, 0, fitted_time - start_time)
 
 
-def run_baselines(names: list[str], split: Split, results: _Results, true_triples: Known) -> None:
+def run_baselines(names: list[str], split: Split, results: _Results, true_triples: TrueTriples) -> None:
     """Rank the baselines, which take seconds and are always done."""
     for baseline_name, make_baseline in BASELINES.items():
         if baseline_name in names:
@@ -231,14 +233,14 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
         for model_name in set(model_names) - {*BASELINES, "pool"}:
             _model_settings(model_name, split.kind, arguments.settings)  # reports a wrong name at the start
         results = _Results(arguments.results / f"link_prediction_{split.kind}.json", split)
-        known_triples = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
-        run_baselines(model_names, split, results, known_triples)
+        true_triples = TrueTriples(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+        run_baselines(model_names, split, results, true_triples)
         for seed in map(int, arguments.seeds.split(",")):
             for model_name in model_names:
                 if model_name == "pool":
-                    run_pool(split, seed, arguments, results, known_triples)
+                    run_pool(split, seed, arguments, results, true_triples)
                 elif model_name not in BASELINES:
-                    run_model(model_name, split, seed, arguments, results, known_triples)
+                    run_model(model_name, split, seed, arguments, results, true_triples)
     for split_kind in splits.KINDS:
         if (results_path := arguments.results / f"link_prediction_{split_kind}.json").exists():
             link_prediction_table.write_link_table(results_path, SETTINGS / "paper")

@@ -31,19 +31,19 @@ class RetrievalData:
     lexicon: Sequence[Path]
 
 
-def phantom_retrieval_data(build: Path, protocol: str, of_graph: int, of_pairs: int) -> RetrievalData:
+def phantom_retrieval_data(build: Path, protocol: str, graph_study_count: int, pair_study_count: int) -> RetrievalData:
     """The synthetic studies: those of the graph, read by construction into a Neo4j of the benchmark's own, and those
     that are paired, without what is in the graph. What exists already is used.
     """
     folders = [
-        prepare_studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED),
-        prepare_studies(build / f"pairs-{of_pairs}", of_pairs, PAIRS_SEED),
+        prepare_studies(build / f"graph-{graph_study_count}", graph_study_count, GRAPH_SEED),
+        prepare_studies(build / f"pairs-{pair_study_count}", pair_study_count, PAIRS_SEED),
     ]
-    with own_graph(build / f"neo4j-{of_graph}") as graph:
+    with own_graph(build / f"neo4j-{graph_study_count}") as graph:
         constructed = graph.construct(None, folders[0], score=False)
         note(f"graph: run {constructed.report.run}")
         knowledge, graph_ids = read_knowledge(graph), graph_studies.graph_images(graph)
-    all_pairs, _ = pairs.read_pairs("mimic-cxr", folders[1])
+    all_pairs = pairs.read_pairs("mimic-cxr", folders[1]).pairs
     disjoint_pairs = graph_studies.exclude(all_pairs, *graph_ids)
     note(
         f"pairs: {len(disjoint_pairs):,}; {len(all_pairs) - len(disjoint_pairs):,} of studies and subjects of the "

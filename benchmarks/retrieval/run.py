@@ -211,7 +211,7 @@ def _run_all(
             sha256 = retrieval_run_hash(retrieval_cell_settings(cell, arguments.backbone, arguments.epochs), data)
             if results.has(cell.name, seed, sha256):
                 note(f"{cell.name} seed {seed}: done before")
-            elif (earlier_outcome := results.of(seed, sha256)) is not None:
+            elif (earlier_outcome := results.outcome(seed, sha256)) is not None:
                 results.add(cell.name, seed, sha256, earlier_outcome)
             else:
                 cells_by_run.setdefault((sha256, seed), []).append(cell)

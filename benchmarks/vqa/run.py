@@ -231,8 +231,8 @@ def _data(arguments: argparse.Namespace, build_folder: Path) -> vqa_data.VQAData
             build_folder,
             arguments.protocol,
             arguments.folds,
-            of_graph=graph_studies,
-            asked=question_studies,
+            graph_study_count=graph_studies,
+            question_study_count=question_studies,
             count=arguments.questions,
         )
     if arguments.running:

@@ -89,7 +89,7 @@ class Tested:
         self.runs: dict[str, dict[int, dict[int, _Run]]] = {}  # by cell, seed, fold
         for run_row in document["runs"]:
             self.runs.setdefault(run_row["cell"], {}).setdefault(run_row["seed"], {})[run_row["fold"]] = run_row
-        self.cells = sorted((cell for cell in self.runs if self.seeds(cell)), key=_place)
+        self.cells = sorted((cell for cell in self.runs if self.seeds(cell)), key=_cell_position)
 
     def seeds(self, cell: str) -> list[int]:
         """The seeds with which a cell has run on every fold."""
@@ -102,14 +102,14 @@ class Tested:
             not is_yes if character == "?" else character == "1"
             for character, is_yes in zip(answer_characters, self.yes, strict=True)
         ]
-        return Answers.of(self.yes, np.array(predictions, dtype=np.float64))
+        return Answers.checked(self.yes, np.array(predictions, dtype=np.float64))
 
     def majority(self) -> Answers:
         """The commoner answer of each fold's training."""
         predictions = [fold["train_yes"] * 2 >= fold["sizes"]["train"] for fold in self.folds for _ in fold["yes"]]
-        return Answers.of(self.yes, np.array(predictions, dtype=np.float64))
+        return Answers.checked(self.yes, np.array(predictions, dtype=np.float64))
 
-    def of(self, cell: str) -> list[_Run]:
+    def cell_runs(self, cell: str) -> list[_Run]:
         """A cell's runs with the seeds that have run on every fold."""
         return [run_row for seed in self.seeds(cell) for run_row in self.runs[cell][seed].values()]
 
@@ -124,7 +124,7 @@ def method_and_graph(cell: str) -> tuple[str, str]:
     return cell.removesuffix(f"-{graph}"), graph
 
 
-def _place(cell: str) -> tuple[int, int]:
+def _cell_position(cell: str) -> tuple[int, int]:
     method, graph = method_and_graph(cell)
     return list(TITLES).index(method), 0 if not graph else 1 + list(CONTROLS).index(graph)
 
@@ -174,7 +174,7 @@ def _table_head(document: Mapping[str, Any], tested: Tested) -> str:
         f"Graph: {graph['images']:,} images{'' if graph['at hand'] else ' (not available)'}, {graph['concepts']:,} "
         f"concepts, {graph['stances']:,} stances, {graph['relations']:,} relations between concepts."
         f"{'' if graph['at hand'] else UNSEEN}\n\n"
-        f"{describe_runs([run_row for cell in tested.cells for run_row in tested.of(cell)])} "
+        f"{describe_runs([run_row for cell in tested.cells for run_row in tested.cell_runs(cell)])} "
         "Written by `python -m benchmarks.vqa.run`."
     )
 
@@ -240,11 +240,11 @@ def _differences(tested: Tested) -> str:
     return "\n".join(table_lines)
 
 
-def accuracy_difference(tested: Tested, one: str, other: str, chosen: NDArray[np.bool_]) -> str:
+def accuracy_difference(tested: Tested, first: str, second: str, chosen: NDArray[np.bool_]) -> str:
     """The difference of two cells' accuracy on some questions, with its interval."""
-    seeds = sorted({*tested.seeds(one)} & {*tested.seeds(other)})
+    seeds = sorted({*tested.seeds(first)} & {*tested.seeds(second)})
     correct, other_correct = (
-        np.array([tested.answers(cell, seed).correct[chosen] for seed in seeds]) for cell in (one, other)
+        np.array([tested.answers(cell, seed).correct[chosen] for seed in seeds]) for cell in (first, second)
     )
     difference = paired_bootstrap(correct, other_correct, clusters=tested.images[chosen])
     return interval(difference.low, difference.value, difference.high)
@@ -305,7 +305,7 @@ def _costs(tested: Tested) -> str:
         *header(("epochs", "validation accuracy, %", "trained weights", "seconds, one core")),
     ]
     for cell in tested.cells:
-        runs = tested.of(cell)
+        runs = tested.cell_runs(cell)
         table_lines.append(
             line(
                 _cell_title(cell),

@@ -60,13 +60,13 @@ _MAX_CELL_LENGTH: Final = 32_000  # characters; a cell takes 32,767
 
 @dataclass(frozen=True)
 class Ratings:
-    """A rater's answers: by metric, id and number; `asked` is how many there could be."""
+    """A rater's answers: by metric, id and number; `possible` is how many there could be."""
 
     path: Path
     rater: str
     identity: str
-    given: Mapping[str, Mapping[str, int]]
-    asked: Mapping[str, int]
+    by_metric: Mapping[str, Mapping[str, int]]
+    possible: Mapping[str, int]
 
 
 def write_rating_workbook(

@@ -30,7 +30,7 @@ def main() -> None:
         exit_code = _run(as_json)
         interrupt.finish(exit_code)
     except BaseException as error:
-        if interrupt.was_asked() or isinstance(error, KeyboardInterrupt):
+        if interrupt.was_interrupted() or isinstance(error, KeyboardInterrupt):
             interrupt.ignore()  # writing the message takes a moment
             exit_code = _interrupted(as_json, error if isinstance(error, interrupt.Stopped) else None)
         elif isinstance(error, BrokenPipeError):  # `kgp … | head`
@@ -67,7 +67,7 @@ def _run(as_json: bool) -> int:
     except (BrokenPipeError, interrupt.Stopped):
         raise
     except (KgpError, TyperException, OSError, typer.Abort) as error:
-        if interrupt.was_asked():  # whatever it caused: a failed import, a lost connection
+        if interrupt.was_interrupted():  # whatever it caused: a failed import, a lost connection
             raise KeyboardInterrupt from None
         if type(error).__name__ == "NoArgsIsHelpError" and isinstance(error, TyperException):
             sys.stderr.write(error.format_message() + "\n")

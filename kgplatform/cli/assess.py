@@ -46,10 +46,10 @@ def sample_command(
     """Write a workbook that asks raters about random images and concepts."""
     from kgplatform.assess.rating import check_workbook_path, write_rating_sample
     from kgplatform.connect import open_graph
-    from kgplatform.construct.pipeline import reports_of
+    from kgplatform.construct.pipeline import open_reports
 
     check_workbook_path(out, force=force)
-    source = None if reports is None else reports_of(*reports)
+    source = None if reports is None else open_reports(*reports)
     with open_graph() as graph:
         written = write_rating_sample(
             graph, out, images, concepts, max_images, seed, image_root=image_root, reports=source

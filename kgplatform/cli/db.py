@@ -109,9 +109,9 @@ def import_(
 ) -> None:
     """Load a source into the empty local graph by neo4j-admin, read it back and compare: for very large first loads."""
     from kgplatform.bulk import bulk_import
-    from kgplatform.cli.ingest import report_load, source_of
+    from kgplatform.cli.ingest import open_source, report_load
 
-    report = bulk_import(_local_settings(), source_of(kind, path), progress=progress(f"rows of {kind}"))
+    report = bulk_import(_local_settings(), open_source(kind, path), progress=progress(f"rows of {kind}"))
     report_load(report, as_json)
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kgplatform import trained_on
-from kgplatform.cli.construct import rejects_document, told_rejects, views_of
+from kgplatform.cli.construct import parse_views, rejects_document, report_rejects
 from kgplatform.cli.output import Json, echo, emit_json, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
+    from kgplatform.generate.inputs import GenerationInputs
     from kgplatform.generate.pipeline import MakeBackend
     from kgplatform.generate.run import GenerationOutcome
 
@@ -90,23 +91,60 @@ def generate_command(
 
     An image that this model has processed with these settings is skipped, so an interrupted command continues.
     """
-    from kgplatform.connect import open_graph
-    from kgplatform.generate.pipeline import generate_from, served
+    from kgplatform.generate.pipeline import served
 
     if llm is not None:
         make_backend = served(llm, llm_url, remote_consent=remote_consent)
     else:
         make_backend = _checkpoint(model, vision, (beams, max_new_tokens, batch, constrained), ray=ray)
-    options: dict[str, Any] = {"reports": reports, "image_only": image_only, "views": views_of(views), "limit": limit}
-    options |= {"lexicon": lexicon or (), "construction": construction, "out": out, "dry_run": dry_run}
-    with open_graph().patient() as graph:
-        outcome, selected_inputs = generate_from(graph, images, make_backend, **options, **_reporting())
+    studies = _Studies(images, reports, image_only=image_only, views=parse_views(views), limit=limit)
+    names = _EntityNames(lexicon=lexicon or (), construction=construction)
+    outcome, selected_inputs = _generate(make_backend, studies, names, out, dry_run=dry_run)
     _report(outcome, selected_inputs.rejects, as_json)
 
 
-def _reporting() -> dict[str, Any]:
-    """What hears of each image, and of the rows that are left out."""
-    return {"progress": progress("images"), "log_rejects": lambda selected: told_rejects(selected.rejects)}
+@dataclass(frozen=True)
+class _Studies:
+    """Which images, with which reports."""
+
+    images: Path
+    reports: Path | None
+    image_only: bool
+    views: tuple[str, ...] | None
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class _EntityNames:
+    """The names that entities are linked by."""
+
+    lexicon: Sequence[Path]
+    construction: Path | None
+
+
+def _generate(
+    make_backend: MakeBackend, studies: _Studies, names: _EntityNames, out: Path | None, *, dry_run: bool
+) -> tuple[GenerationOutcome, GenerationInputs]:
+    """Generate into the graph; rows that are left out are reported on the way."""
+    from kgplatform.connect import open_graph
+    from kgplatform.generate.pipeline import generate_from
+
+    with open_graph().patient() as graph:
+        return generate_from(
+            graph,
+            studies.images,
+            make_backend,
+            reports=studies.reports,
+            image_only=studies.image_only,
+            views=studies.views,
+            lexicon=names.lexicon,
+            construction=names.construction,
+            limit=studies.limit,
+            out=out,
+            dry_run=dry_run,
+            progress=progress("images"),
+            log_rejects=lambda selected_inputs: report_rejects(selected_inputs.rejects),
+        )
 
 
 def _report(outcome: GenerationOutcome, rejects: Sequence[Reject], as_json: bool) -> None:

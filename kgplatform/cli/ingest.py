@@ -118,7 +118,7 @@ def radgraph(
     from kgp_loaders.radgraph import RadGraph
     from kgplatform.connect import open_graph
     from kgplatform.construct.settings import ConstructionSettings
-    from kgplatform.triplets.linking import linker_of
+    from kgplatform.triplets.linking import build_linker
 
     source = RadGraph(path, labeler)
     if link:
@@ -126,7 +126,7 @@ def radgraph(
             "", path, lexicon=tuple(lexicon or ()), graph_names=graph_names, own_words=False
         )
         with open_graph().patient() as graph:  # once, so that the load waits for a server that restarts meanwhile
-            linker = linker_of(settings, graph)
+            linker = build_linker(settings, graph)
             source = RadGraph(path, labeler, linker.link, linker.about)
             _load_into(graph, source, on_error, rejects, dry_run, as_json)
         return
@@ -143,7 +143,7 @@ def with_(
     as_json: Json = False,
 ) -> None:
     """Load a source with any registered loader (entry-point group kgplatform.loaders)."""
-    _load(source_of(loader, path), on_error, rejects, dry_run, as_json)
+    _load(open_source(loader, path), on_error, rejects, dry_run, as_json)
 
 
 def _pair(option_text: str, option: str) -> tuple[str, str]:
@@ -179,7 +179,7 @@ def _load_into(
     report_load(report, as_json)
 
 
-def source_of(kind: str, path: Path) -> Source:
+def open_source(kind: str, path: Path) -> Source:
     """The source that the loader of that name makes of a path; loaders register as entry points of this group.
 
     Raises `UsageError` for an unknown loader.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.construct import rejects_document, views_of
+from kgplatform.cli.construct import parse_views, rejects_document
 from kgplatform.cli.output import Json, echo, emit_json, format_table, progress
 from kgplatform.wording import counted
 
@@ -75,7 +75,7 @@ def pairs(
         folder,
         out,
         images=images,
-        views=views_of(views) or (),
+        views=parse_views(views) or (),
         protocol=protocol.value,
         sample=sample,
         used=_used() if exclude_graph else None,

@@ -49,9 +49,10 @@ def explain_question(
     if svg is not None and svg.suffix.lower() != ".svg":
         raise UsageError(f"{svg} would hold an SVG", "Use a name such as FILE.svg.")
     question = require_question(question)
-    options: dict[str, Any] = {"hops": hops, "cap": cap, "images": images, "own_words": own_words}
     with open_graph() as graph:
-        explained = explain_by_graph(graph, question, lexicon=lexicon or (), **options)
+        explained = explain_by_graph(
+            graph, question, hops=hops, cap=cap, images=images, lexicon=lexicon or (), own_words=own_words
+        )
     if svg is not None:
         write_drawing(svg, question, explained.concepts, explained.edges)
         note(f"{svg}: {counted(len(explained.edges), 'edges')}")
@@ -170,7 +171,7 @@ def _reply_document(reply: VQAReply) -> dict[str, Any]:
         "trained_on": trained_on.document(reply.trained_on),
         "warnings": list(reply.warnings),
         "concepts": [_node(node) for node in reply.concepts],
-        "shown": [{**_node(node), "likely": round(likelihood, 4)} for node, likelihood in reply.shown],
+        "shown": [{**_node(node), "likely": round(likelihood, 4)} for node, likelihood in reply.image_concepts],
         "edges": [{**_edge(edge), "counts": round(contribution, 4)} for edge, contribution in reply.edges],
     }
 
@@ -187,8 +188,10 @@ def _print_reply(reply: VQAReply) -> None:
         note("note: in training concepts had more names, from files; give such files by --lexicon")
     if reply.concepts:
         echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")
-    if reply.shown:
-        node_texts = (f"{node.name} {node_likelihood:.2f}" for node, node_likelihood in reply.shown[:MAX_EDGES])
+    if reply.image_concepts:
+        node_texts = (
+            f"{node.name} {node_likelihood:.2f}" for node, node_likelihood in reply.image_concepts[:MAX_EDGES]
+        )
         echo(f"the image shows, by the graph's images: {', '.join(node_texts)}")
     if reply.edges and reply.by != "base":
         ranked_edges = sorted(reply.edges, key=lambda edge_and_count: -abs(edge_and_count[1]))[:MAX_EDGES]

@@ -10,7 +10,7 @@ from kgplatform.construct.text import sentences
 from kgplatform.errors import NotFoundError
 
 
-def sentences_of(
+def evidence_sentences(
     image: str, evidence: Sequence[Mapping[str, Any]], source: ReportSource | None
 ) -> list[dict[str, Any]]:
     """The evidence, each with its `sentence`: the phrase in brackets, the cue in braces. Unchanged without a source.

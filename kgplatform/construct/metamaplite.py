@@ -23,7 +23,7 @@ from kgplatform.construct.tagger import MAX_CANDIDATES, Candidate, Mention
 from kgplatform.errors import InputError
 from kgplatform.schema import CONCEPT_ID
 
-_PLACE: Final = re.compile(r"(\d{1,9})/(\d{1,9})")
+_SPAN: Final = re.compile(r"(\d{1,9})/(\d{1,9})")
 
 # Semantic types by MetaMap's abbreviations: those of appendix F.2 and of the body, which decide something here.
 _TYPES: Final = {
@@ -94,7 +94,7 @@ class MetaMapLite:
                 for abbreviation in type_list.strip("[]").split(",")
                 if abbreviation
             )
-            for start, length in _PLACE.findall(span_list):
+            for start, length in _SPAN.findall(span_list):
                 if int(length):
                     yield (int(start), int(start) + int(length)), Candidate(cui, preferred_name, score, type_ids)
 

@@ -53,7 +53,7 @@ def split_sections(text: str) -> Iterator[Section]:
     start, kind, header = 0, OTHER, ""
     for header_match in _HEADER.finditer(text):
         header_name = header_match["open"] or header_match["whole"]
-        announced_kind = _kind(header_name, whole_line=header_match["open"] is None)
+        announced_kind = _kind(header_name, fills_line=header_match["open"] is None)
         if announced_kind is None or (announced_kind == UNKNOWN and kind != OTHER):
             continue  # "LUNGS:" within the findings is a part of them
         yield Section(kind, header, text[start : header_match.start()].strip())
@@ -83,7 +83,7 @@ def sections(text: str) -> dict[str, str]:
     return section_texts
 
 
-def _kind(header_name: str, *, whole_line: bool) -> str | None:
+def _kind(header_name: str, *, fills_line: bool) -> str | None:
     """What a header announces, `UNKNOWN` for one of no known name; None for words that are no header."""
     plain_name = _JOINED.sub(" ", header_name).strip().lower()
     plain_name = (
@@ -95,7 +95,7 @@ def _kind(header_name: str, *, whole_line: bool) -> str | None:
         return IMPRESSION
     if plain_name in _NAMED:
         return OTHER
-    if whole_line or not header_name.strip().isupper():
+    if fills_line or not header_name.strip().isupper():
         return None  # a sentence in capitals, or "Note that there is no:" in running text
     return UNKNOWN
 

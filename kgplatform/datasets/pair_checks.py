@@ -54,7 +54,7 @@ def spread_texts(audited: Audited) -> CheckCount:
     return _spread(audited.pairs, "text", lambda pairs: " = ".join(dict.fromkeys(pair.study for pair in pairs)))
 
 
-def _spread(pairs: PairSet, key_name: str, name_of: Callable[[list[Pair]], str]) -> CheckCount:
+def _spread(pairs: PairSet, key_name: str, label: Callable[[list[Pair]], str]) -> CheckCount:
     pair_key = KEYS[key_name]
     pairs_by_value: dict[str, list[Pair]] = {}
     parts_by_value: dict[str, set[str]] = {}
@@ -68,7 +68,7 @@ def _spread(pairs: PairSet, key_name: str, name_of: Callable[[list[Pair]], str])
     tested_note = (
         f"{pair_overlaps(pairs)[key_name]:,} of {len(pairs.parts['test']):,} test images, protocol {pairs.protocol}"
     )
-    example_names = [name_of(pairs_by_value[key_value]) for key_value in spread_values[:EXAMPLES]]
+    example_names = [label(pairs_by_value[key_value]) for key_value in spread_values[:EXAMPLES]]
     return CheckCount(len(spread_values), len(pairs_by_value.keys() - {""}), example_names, tested_note)
 
 

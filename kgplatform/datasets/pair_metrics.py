@@ -66,7 +66,9 @@ class RetrievalScores:
         return {**sizes, **self.means()}
 
 
-def both(images: ArrayLike, texts: ArrayLike, groups: Numbers, ks: Sequence[int] = KS) -> dict[str, RetrievalScores]:
+def retrieval_scores(
+    images: ArrayLike, texts: ArrayLike, groups: Numbers, ks: Sequence[int] = KS
+) -> dict[str, RetrievalScores]:
     """Scores of ``text_to_image`` and ``image_to_text``. `groups` (n,) numbers the images' texts from 0, as
     `kgplatform.datasets.pairs.pair_groups` does; `texts` (groups, d) has the vector of each. Raises `ValueError`.
     """

@@ -112,7 +112,7 @@ def read_triples(graph: Graph, selection: Selection = _ALL, progress: Progress =
     head_ids, relation_codes, tail_ids = (
         np.frombuffer(raw_column, dtype=np.int64) for raw_column in (raw_edges.heads, raw_edges.codes, raw_edges.tails)
     )
-    return Triples.of_columns(head_ids, relation_codes, tail_ids, raw_edges.relations, raw_edges.nodes)
+    return Triples.from_columns(head_ids, relation_codes, tail_ids, raw_edges.relations, raw_edges.nodes)
 
 
 @dataclass

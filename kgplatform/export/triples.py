@@ -68,13 +68,13 @@ class Triples:
             (head, relation_numbers.setdefault(relation, len(relation_numbers)), tail) for head, relation, tail in edges
         ]
         edge_columns = np.array(numbered_edges, dtype=np.int64).reshape(-1, 3).T
-        return cls.of_columns(edge_columns[0], edge_columns[1], edge_columns[2], list(relation_numbers), nodes)
+        return cls.from_columns(edge_columns[0], edge_columns[1], edge_columns[2], list(relation_numbers), nodes)
 
     @classmethod
-    def of_columns(
-        cls, heads: Ids, relation_of: Ids, tails: Ids, relations: Sequence[str], nodes: Mapping[int, Node]
+    def from_columns(
+        cls, heads: Ids, relation_indices: Ids, tails: Ids, relations: Sequence[str], nodes: Mapping[int, Node]
     ) -> Triples:
-        """As `build`, from arrays of shape (n,): `relation_of` are places in `relations`, each of which is used."""
+        """As `build`, from arrays of shape (n,): `relation_indices` are rows of `relations`, each of which is used."""
         node_labels = _labels(list(nodes.values()))
         label_order = np.array(sorted(range(len(node_labels)), key=node_labels.__getitem__), dtype=np.int64)
         node_handles = np.fromiter(nodes, dtype=np.int64, count=len(nodes))
@@ -86,7 +86,7 @@ class Triples:
             id_by_handle[np.searchsorted(node_handles[handle_order], end_column)] for end_column in (heads, tails)
         ]
         relation_order = sorted(range(len(relations)), key=relations.__getitem__)
-        relation_ids = np.argsort(np.array(relation_order, dtype=np.int64))[relation_of]
+        relation_ids = np.argsort(np.array(relation_order, dtype=np.int64))[relation_indices]
         triple_ids = np.unique(np.stack([end_ids[0], relation_ids, end_ids[1]], axis=1), axis=0)
         described_nodes = list(nodes.values())
         return cls(

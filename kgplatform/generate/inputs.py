@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from kgplatform import radiograph
 from kgplatform.batches import Reject
-from kgplatform.construct.pipeline import reports_of
+from kgplatform.construct.pipeline import open_reports
 from kgplatform.construct.report import ReportSource
 from kgplatform.errors import InputError
 from kgplatform.schema import image_id
@@ -52,20 +52,20 @@ def inputs(
     images: Path,
     reports: Path | None = None,
     *,
-    known: Mapping[str, str],
+    ids_by_path: Mapping[str, str],
     views: Sequence[str] | None = None,
     with_reports: bool = True,
 ) -> GenerationInputs:
     """The images at a path: a data set (MIMIC-CXR, OpenI, IU X-ray), a table of reports with paths of images, a folder
-    of pictures, or one picture. `known` has the graph's images by their paths: a picture with that path, or with the
-    name at its end where that is long enough to tell, is that image. Another one's id is of what is in the file.
+    of pictures, or one picture. `ids_by_path` has the graph's images by their paths: a picture with that path, or with
+    the name at its end where that is long enough to tell, is that image. Another one's id is of what is in the file.
 
     Raises `InputError` where there is nothing of that kind, where no image is left, and where `reports` has none of
     these images.
     """
-    kind = kind_of(images)
+    kind = loader_kind(images)
     if kind is not None:
-        return _some(_of_reports(reports_of(kind, images, views), images, reports, with_reports), images)
+        return _some(_dataset_inputs(open_reports(kind, images, views), images, reports, with_reports), images)
     left_out_counts: Counter[str] = Counter()
     image_paths, outside_rejects = _inside(images, _pictures(images, reports, left_out_counts))
     if not image_paths and not outside_rejects:
@@ -74,7 +74,9 @@ def inputs(
         raise InputError(f"there is no image here{files_note}", hint, path=images)
     sections_by_key, report_rejects = ({}, []) if reports is None else _sections_by_name(reports, views)
     ids_by_key = _unique(
-        (path_key, image_id) for image_path, image_id in known.items() for path_key in _keys(image_path, short=False)
+        (path_key, image_id)
+        for image_path, image_id in ids_by_path.items()
+        for path_key in _keys(image_path, short=False)
     )
     shared_stems = {
         stem for stem, stem_count in Counter(image_path.stem for image_path in image_paths).items() if stem_count > 1
@@ -112,7 +114,7 @@ def _inside(root_folder: Path, image_paths: Iterable[Path]) -> tuple[list[Path],
     for image_path in image_paths:
         if (
             image_path == root_folder
-            or radiograph.place(root_folder, image_path.relative_to(root_folder).as_posix()) is not None
+            or radiograph.resolve_image_path(root_folder, image_path.relative_to(root_folder).as_posix()) is not None
         ):
             inside_paths.append(image_path)
         else:
@@ -145,7 +147,7 @@ def _refuse_foreign(image_inputs: GenerationInputs, reports: Path | None) -> Gen
     return image_inputs
 
 
-def kind_of(path: Path) -> str | None:
+def loader_kind(path: Path) -> str | None:
     """Which loader of reports reads that path; None for plain pictures."""
     if path.is_file():
         return "reports" if path.suffix.lower() in _TABLES else None
@@ -160,7 +162,7 @@ def kind_of(path: Path) -> str | None:
     return "iu-xray" if "annotation.json" in file_names else None
 
 
-def _of_reports(
+def _dataset_inputs(
     source: ReportSource, source_path: Path, reports_path: Path | None, with_reports: bool
 ) -> GenerationInputs:
     """The images of a data set; another file's reports count before its own."""
@@ -172,7 +174,7 @@ def _of_reports(
             rejects.append(source_report)
             continue
         relative_path = source_report.image.get("path")
-        image_path = None if relative_path is None else radiograph.place(base_folder, relative_path)
+        image_path = None if relative_path is None else radiograph.resolve_image_path(base_folder, relative_path)
         sections = sections_by_key.get(source_report.study) or (source_report.sections if with_reports else {})
         image_inputs.append(Input(source_report.image_id, image_path, source_report.image, sections))
     is_credentialed = source.credentialed or reports_path is not None  # of another file it is not known
@@ -233,14 +235,14 @@ def _sections_by_name(
     reports_path: Path, views: Sequence[str] | None
 ) -> tuple[dict[str, Mapping[str, str]], list[Reject]]:
     """The reports at a path, by study, by image id and by the image's path or name; and rows that are no report."""
-    kind = kind_of(reports_path)
+    kind = loader_kind(reports_path)
     if kind is None:
         raise InputError(
             "these are not reports", "Give a CSV or JSON Lines file, or a data set's folder.", path=reports_path
         )
     keyed_sections: list[tuple[str, Mapping[str, str]]] = []
     rejects = []
-    for source_report in reports_of(kind, reports_path, views).reports():
+    for source_report in open_reports(kind, reports_path, views).reports():
         if isinstance(source_report, Reject):
             rejects.append(source_report)
             continue

@@ -21,8 +21,8 @@ from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.graph import Graph, Transaction
 from kgplatform.ingest import constrain, name_run
 from kgplatform.load import take_lock
-from kgplatform.progress import Progress, ProgressOf, silent_progress
-from kgplatform.radiograph import place
+from kgplatform.progress import Progress, SubjectProgress, silent_progress
+from kgplatform.radiograph import resolve_image_path
 from kgplatform.search import index
 from kgplatform.search.encoder import Encoder
 from kgplatform.search.index import EmbeddingState, EncoderIdentity, Part
@@ -69,7 +69,7 @@ class EmbeddingOutcome:
     trained_on: TrainedOn = ()
     warnings: tuple[str, ...] = ()
 
-    def of(self, part: Part) -> Count:
+    def part_count(self, part: Part) -> Count:
         """The part's counts."""
         return self.images if part is Part.IMAGES else self.concepts
 
@@ -82,7 +82,7 @@ def embed(
     only: Part | None = None,
     batch: int = BATCH,
     replace: bool = False,
-    progress: ProgressOf = silent_progress,
+    progress: SubjectProgress = silent_progress,
 ) -> EmbeddingOutcome:
     """Embed what has no embedding of this model: images below the folder `images` and names of concepts.
 
@@ -92,7 +92,7 @@ def embed(
     start_time = time.monotonic()
     graph = graph.patient()
     constrain(graph)
-    model = EncoderIdentity.of(encoder)
+    model = EncoderIdentity.from_encoder(encoder)
     outcome = EmbeddingOutcome(name_run(KIND, VERSION, {}, model.sha256), model.name, model.width)
     outcome.trained_on = encoder.trained_on
     part_states = [index.state(graph, part) for part in _parts(model, encoder.sees, only)]
@@ -101,7 +101,7 @@ def embed(
         _refuse_others(graph, model, other_embeddings)
     work_list: list[tuple[Part, list[tuple[Row, Path | None]]]] = []
     for part_state in part_states:
-        part_count = outcome.of(part_state.part)
+        part_count = outcome.part_count(part_state.part)
         part_count.before, part_count.without = (
             part_state.models.get(model.digits, 0),
             part_state.nodes - part_state.readable,
@@ -124,10 +124,10 @@ def embed(
     for part, part_rows in work_list:
         stage_start = time.monotonic()
         _write(graph, encoder, model, part, part_rows, batch, outcome, progress(part.plural))
-        outcome.of(part).seconds = time.monotonic() - stage_start
+        outcome.part_count(part).seconds = time.monotonic() - stage_start
     stage_start = time.monotonic()
     for part, _ in work_list:
-        if outcome.of(part).done + outcome.of(part).before and index.ensure(
+        if outcome.part_count(part).done + outcome.part_count(part).before and index.ensure(
             graph, part, model.width, progress(f"index {part.index}, percent")
         ):
             outcome.indexed.append(part.index)
@@ -209,7 +209,7 @@ def _left(
         )
     present_rows: list[tuple[Row, Path | None]] = []
     for node_row in node_rows:
-        image_path = place(images_folder, node_row[1])
+        image_path = resolve_image_path(images_folder, node_row[1])
         if image_path is not None and image_path.is_file():
             present_rows.append((node_row, image_path))
         else:
@@ -260,7 +260,7 @@ def _write(
     progress: Progress,
 ) -> None:
     """Embed the rows batch by batch; each is written while the next one is encoded."""
-    part_count, remaining_rows = outcome.of(part), iter(part_rows)
+    part_count, remaining_rows = outcome.part_count(part), iter(part_rows)
 
     def commit(vector_rows: list[list[Any]]) -> None:
         def work(transaction: Transaction) -> int:

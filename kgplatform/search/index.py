@@ -40,7 +40,7 @@ class EncoderIdentity:
     width: int
 
     @classmethod
-    def of(cls, encoder: Encoder) -> Self:
+    def from_encoder(cls, encoder: Encoder) -> Self:
         """The encoder at present."""
         return cls(encoder.name, encoder.sha256, encoder.width)
 
@@ -131,9 +131,9 @@ def model_names(graph: Graph) -> dict[str, str]:
     return {model_row["model"]: model_row["name"] for model_row in graph.read(queries.get("embed/models"))}
 
 
-def fits(found: Index | None, width: int) -> bool:
+def fits(index: Index | None, width: int) -> bool:
     """Whether the index takes vectors of that width."""
-    return found is not None and found.dimensions == width and found.similarity == "COSINE" and found.state != "FAILED"
+    return index is not None and index.dimensions == width and index.similarity == "COSINE" and index.state != "FAILED"
 
 
 def drop(graph: Graph, part: Part) -> None:

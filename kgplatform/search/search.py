@@ -24,18 +24,18 @@ from kgplatform.vqa.negation import is_negated
 
 # Measured in benchmarks/graph/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking
 # take.
-ASKED: Final = 100  # candidates from the index for each ten images that are to be found
+CANDIDATES: Final = 100  # candidates from the index for each ten images that are to be found
 COMPARED: Final = 2000  # up to this many images that have the concepts are compared with the text one by one
 SPARE: Final = 4  # times as many candidates as are needed if concepts and text are independent
-NEAR: Final = 5  # concepts that a text stands for
-CONCEPTS_ASKED: Final = (200, 20_000)  # of which many have no image; the second, where too few of the first have
+CONCEPTS_PER_TEXT: Final = 5  # concepts that a text stands for
+CONCEPT_CANDIDATES: Final = (200, 20_000)  # of which many have no image; the second, where too few of the first have
 MAX_TEXT_LENGTH: Final = 10_000  # characters of a text
 NEGATED: Final = "the model does not read negation: --without, or --concept with --stance negative, find what is absent"
 MAX_IMAGES: Final = 10_000  # images to be found
 
 
 @dataclass(frozen=True)
-class Near:
+class NearConcept:
     """A concept near the text, with the cosine of its name and the number of its POSITIVE images."""
 
     cui: str
@@ -67,7 +67,7 @@ class SearchResult:
 
     by: Part | None
     hits: tuple[Hit, ...]
-    near: tuple[Near, ...] = ()
+    near: tuple[NearConcept, ...] = ()
     wanted: tuple[GraphConcept, ...] = ()
     without: tuple[GraphConcept, ...] = ()
     notes: tuple[str, ...] = ()
@@ -107,17 +107,17 @@ class Searcher:
         """
         text = text.strip()
         check_search(text, concepts, by, top)
-        wanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
+        required_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
         unwanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in without))
         conditions = {
-            "wanted": [concept.cui for concept in wanted_concepts],
+            "wanted": [concept.cui for concept in required_concepts],
             "stance": stance.value,
             "without": [concept.cui for concept in unwanted_concepts],
             "top": top,
         }
         if not text:
             hits = _hits(self._graph.read(queries.get("search/image_concepts"), **conditions))
-            return SearchResult(None, hits, (), wanted_concepts, unwanted_concepts, self._naf_notes())
+            return SearchResult(None, hits, (), required_concepts, unwanted_concepts, self._naf_notes())
         encoder, model = self._encode_with()
         search_part = by or self._route()
         part_state = self._ready(search_part, model)
@@ -143,7 +143,7 @@ class Searcher:
             notes += self._naf_notes()
         training_sets, model_warnings = encoder.trained_on, self._warnings(encoder)
         return SearchResult(
-            search_part, hits, near_concepts, wanted_concepts, unwanted_concepts, notes, training_sets, model_warnings
+            search_part, hits, near_concepts, required_concepts, unwanted_concepts, notes, training_sets, model_warnings
         )
 
     def _warnings(self, encoder: Encoder) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class Searcher:
             if self._open is None:
                 raise UsageError("a text needs an encoder", "Give the searcher one.")
             encoder = self._open()
-            self._encoder = encoder, EncoderIdentity.of(encoder)
+            self._encoder = encoder, EncoderIdentity.from_encoder(encoder)
         return self._encoder
 
     def _state(self, part: Part) -> EmbeddingState:
@@ -182,15 +182,15 @@ class Searcher:
 
     def _ask(
         self, part: Part, text_vector: list[float], model_digits: str, embedded_count: int, conditions: dict[str, Any]
-    ) -> tuple[tuple[Near, ...], tuple[Hit, ...]]:
+    ) -> tuple[tuple[NearConcept, ...], tuple[Hit, ...]]:
         """The hits by index; where it proposes too few that are still in the graph, all images are compared."""
         hit_limit = conditions["top"]
-        candidate_count = max(ASKED, ASKED * hit_limit // 10)
+        candidate_count = max(CANDIDATES, CANDIDATES * hit_limit // 10)
         if part is Part.CONCEPTS:
             concept_rows = self._near(text_vector, model_digits)
             near_pairs = [[concept_row["cui"], concept_row["similarity"]] for concept_row in concept_rows]
             image_rows = self._graph.read(queries.get("search/image_by_concepts"), near=near_pairs, **conditions)
-            return tuple(Near(**concept_row) for concept_row in concept_rows), _hits(image_rows)
+            return tuple(NearConcept(**concept_row) for concept_row in concept_rows), _hits(image_rows)
         if not (conditions["wanted"] or conditions["without"]):
             image_query = queries.get("search/image_text")
             image_rows = self._graph.read(
@@ -212,12 +212,12 @@ class Searcher:
     def _near(self, text_vector: list[float], model_digits: str) -> list[dict[str, Any]]:
         """The concepts near a text that have images; the index is asked for more where it proposes too few of them."""
         concept_rows: list[dict[str, Any]] = []
-        for candidate_count in CONCEPTS_ASKED:
+        for candidate_count in CONCEPT_CANDIDATES:
             concept_query = queries.get("search/concept_text")
             concept_rows = self._graph.read(
-                concept_query, vector=text_vector, model=model_digits, asked=candidate_count, top=NEAR
+                concept_query, vector=text_vector, model=model_digits, asked=candidate_count, top=CONCEPTS_PER_TEXT
             )
-            if len(concept_rows) == NEAR:
+            if len(concept_rows) == CONCEPTS_PER_TEXT:
                 break
         return concept_rows
 

@@ -83,10 +83,10 @@ def memory() -> Memory:
     """Sized to this machine, or to the container that limits us."""
     import psutil
 
-    return memory_of(min([psutil.virtual_memory().total, *_container_limits()]))
+    return plan_memory(min([psutil.virtual_memory().total, *_container_limits()]))
 
 
-def memory_of(total: int) -> Memory:
+def plan_memory(total: int) -> Memory:
     """A quarter of `total` bytes: a sixth as heap, which transactions may use 70% of, a twelfth for the page cache.
 
     8 GB gives 1.3 + 0.7 GB, 24 GB gives 4 + 2 GB; never more than 8 + 8 GB, never less than Neo4j runs with.

@@ -171,12 +171,12 @@ def write_private(path: Path, text: str) -> None:
 def exclusive(home: Path) -> Iterator[None]:
     """Only one process at a time starts, stops or resets the server; the others wait."""
     make_folders(home)
-    with held(home / "run" / "lock"):
+    with hold_lock(home / "run" / "lock"):
         yield
 
 
 @contextlib.contextmanager
-def held(lock: Path) -> Iterator[None]:
+def hold_lock(lock: Path) -> Iterator[None]:
     """Only one process at a time holds the file's lock; the others wait."""
     with os.fdopen(os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock_file:
         _lock(lock_file.fileno())

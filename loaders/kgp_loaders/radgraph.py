@@ -50,7 +50,7 @@ MAX_BYTES: Final = 2 << 30  # of a file
 MAX_ENTITIES: Final = 5_000  # of a graph; a report has about 30
 MAX_RELATIONS: Final = 1_000  # of an entity
 MAX_TOKENS: Final = 200  # characters of an entity
-MAX_PLACE: Final = 1_000_000  # words before an entity
+MAX_WORD_POSITION: Final = 1_000_000  # words before an entity
 GRAPHS: Final = 250  # of a batch: as many nodes and edges as the rows of other loaders' batches give
 FIRST_GRAPHS: Final = 10  # of the first batch, which may be planned on an empty graph (docs/decisions/0002)
 
@@ -170,7 +170,7 @@ class RadGraph:
             for entry in chunk:
                 if isinstance(entry, ReportGraph):
                     self._add(batch, entry)
-            batch.given = len(batch.edges)
+            batch.stated_edges = len(batch.edges)
             yield batch
             batch_size = min(size, GRAPHS)
 
@@ -279,7 +279,11 @@ def _entity(entity_name: str, entity_id: str, entities: Mapping[str, Any]) -> En
         raise _Damage(f"{entity_name}: the label is not one of RadGraph's")
     kind = _KINDS[label_match[0][0]]
     presence = _PRESENCES[label_match["presence"] or label_match["xl_presence"]]
-    if type(first_token) is not int or type(last_token) is not int or not 0 <= first_token <= last_token <= MAX_PLACE:
+    if (
+        type(first_token) is not int
+        or type(last_token) is not int
+        or not 0 <= first_token <= last_token <= MAX_WORD_POSITION
+    ):
         raise _Damage(f"{entity_name}: start_ix and end_ix are not two positions in order")
     return Entity(
         entity_id,

@@ -20,7 +20,7 @@ from typing import Any, Final
 from kgp_loaders.records import lines, records
 from kgp_loaders.table_columns import role_hint
 from kgp_loaders.table_text import check_utf8, text_problem
-from kgp_loaders.tabular import FIRST_LINES, layout_of
+from kgp_loaders.tabular import FIRST_LINES, detect_layout
 from kgp_loaders.views import ViewFilter
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report
@@ -120,7 +120,7 @@ def _roles(columns: Sequence[str], table_path: Path) -> dict[str, str]:
 
 def _table_rows(table_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
     """Rows by role with their line, or what is wrong with them."""
-    header_line, delimiter = layout_of(table_path, _first_lines(table_path))
+    header_line, delimiter = detect_layout(table_path, _first_lines(table_path))
     table_records = records(table_path, delimiter, header_line)
     _, columns = next(table_records, (header_line, []))
     if isinstance(columns, str):

@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from kgp_loaders.question_files import below, read_json_rows, said
+from kgp_loaders.question_files import below, question_and_answer, read_json_rows
 from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.datasets.questions import BoundingBox, Question
@@ -68,7 +68,7 @@ class SLAKE:
     def _question(
         self, record: Any, part_name: str, boxes_by_image: dict[str, tuple[BoundingBox, ...]]
     ) -> Question | str:
-        texts = said(record)
+        texts = question_and_answer(record)
         if isinstance(texts, str):
             return texts
         image_name, question_id = below(record.get("img_name"), self.images), record.get("qid")

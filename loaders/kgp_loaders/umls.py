@@ -68,7 +68,7 @@ class UMLS:
                     yield Reject(self.folder / "MRCONSO.RRF", line_number, "the CUI is not C and 7 digits")
                 elif suppressed in ("", "N") and (not self.languages or language in self.languages):
                     ranked_names.append((term_status != "P", form_type != "PF", preferred != "Y", concept_name))
-            type_names = semantic_types.of(cui)
+            type_names = semantic_types.type_names(cui)
             yield from semantic_types.rejects()
             for *_, concept_name in sorted(ranked_names, key=lambda ranked_name: ranked_name[:3]):
                 yield Concept(cui, concept_name, type_names)
@@ -131,7 +131,7 @@ class _Joined:
         self._rejects: list[Reject] = []
         self._advance()
 
-    def of(self, cui: str) -> tuple[str, ...]:
+    def type_names(self, cui: str) -> tuple[str, ...]:
         values = []
         while self._next is not None and self._next[0] <= cui:
             if self._next[0] == cui:

@@ -109,10 +109,10 @@ def test_an_export_of_the_released_graph(released_medmkg_triples: Triples) -> No
     ],
 )
 def test_the_splits_of_the_released_graph(
-    released_medmkg_triples: Triples, kind: str, wanted: dict[str, tuple[str, int, int]]
+    released_medmkg_triples: Triples, kind: str, expected: dict[str, tuple[str, int, int]]
 ) -> None:
     findings = audit_split(splits.make(kind, released_medmkg_triples))
-    assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in findings} == wanted
+    assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in findings} == expected
     if kind == "paper":
         assert findings[0].title.endswith("1,264 reversed, 529 parallel")
 

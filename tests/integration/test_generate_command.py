@@ -169,7 +169,7 @@ def test_the_command_asks_a_served_model(graph: Graph, kgp: Kgp, synthetic_studi
         first_run = kgp(*arguments, "--json")
         assert first_run.code == 0, first_run.err
         second_run = kgp(*arguments, "--json")
-        assert len(server.asked) == 3
+        assert len(server.requests) == 3
     assert (first_run.json["done"], second_run.json["skipped"]) == (3, 3)
     assert [triplet_row[1:4] for triplet_row in query_tuples(graph, TRIPLETS)] == [
         ("pleural effusion", "LOCATED_AT", "left lung")

@@ -31,7 +31,7 @@ CONCEPT = parse_query(
 IMAGE = parse_query(
     "t/i", "// An image.\n// param id string: its id\nMATCH (i:Image {id: $id}) RETURN properties(i) AS p"
 )
-THING = parse_query(
+ENTITY_PROPERTIES = parse_query(
     "t/n", "// A thing.\n// param id string: its id\nMATCH (n:Thing {id: $id}) RETURN properties(n) AS p"
 )
 EDGES = parse_query(
@@ -294,11 +294,11 @@ def test_a_name_that_a_later_file_states_is_taken_where_the_first_had_none(graph
     nameless_path.write_text("head,head_type,relation,tail\nP,Gene,binds,Q\n")
     named_path.write_text("head,head_type,head_name,relation,tail\nP,Gene,Protein P,inhibits,Q\n")
     nameless_load = ingest(graph, Triples(nameless_path))
-    assert "name" not in graph.read(THING, id="Gene:P")[0]["p"]
+    assert "name" not in graph.read(ENTITY_PROPERTIES, id="Gene:P")[0]["p"]
     ingest(graph, Triples(named_path))
-    assert graph.read(THING, id="Gene:P")[0]["p"]["name"] == "Protein P"
+    assert graph.read(ENTITY_PROPERTIES, id="Gene:P")[0]["p"]["name"] == "Protein P"
     runs.undo(graph, nameless_load.run)
-    assert graph.read(THING, id="Gene:P")[0]["p"]["name"] == "Protein P"
+    assert graph.read(ENTITY_PROPERTIES, id="Gene:P")[0]["p"]["name"] == "Protein P"
 
 
 @pytest.mark.parametrize(

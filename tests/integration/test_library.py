@@ -55,7 +55,7 @@ def test_every_example_of_the_documentation_runs(
 def test_every_public_name_is_documented_and_can_be_had() -> None:
     for name in kgplatform.__all__:
         assert getattr(kgplatform, name).__doc__, name
-    assert set(kgplatform.__all__) - set(kgplatform._OF_LIBRARY) == set(plugins.registered_names("functions"))
+    assert set(kgplatform.__all__) - set(kgplatform._LIBRARY_FUNCTIONS) == set(plugins.registered_names("functions"))
     with pytest.raises(AttributeError):
         _ = kgplatform.nothing
 

@@ -160,7 +160,7 @@ def test_the_encoder_is_opened_once_and_only_for_a_text(searchable_graph: Graph)
     searcher.search("effusion")
     searcher.search("edema")
     assert open_calls == [1]
-    assert EncoderIdentity.of(FAKE).digits == FAKE.sha256[:16]
+    assert EncoderIdentity.from_encoder(FAKE).digits == FAKE.sha256[:16]
 
 
 # The command.

@@ -92,7 +92,7 @@ class Client:
         """
         self._wait()
         try:
-            reply = self._said(messages)
+            reply = self._completion(messages)
         except Unanswered as error:
             if error.unreachable:
                 self._note_unreached(error.why)
@@ -101,7 +101,7 @@ class Client:
             self._answered, self._unreached = True, 0
         return reply
 
-    def _said(self, messages: Sequence[Any]) -> Completion:
+    def _completion(self, messages: Sequence[Any]) -> Completion:
         openai = self._openai
         try:
             completion = self._loop.call(partial(self._answer, messages))

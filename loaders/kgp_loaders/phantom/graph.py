@@ -174,9 +174,9 @@ class _Plan:
     def _offset(self) -> int:
         return int(self.random("numbers").random() * 10_000_000)
 
-    def random(self, what: str) -> random.Random:
+    def random(self, purpose: str) -> random.Random:
         """A separate generator for each part, so that one part can change without the others."""
-        return random.Random(f"kgp phantom {self.seed} {what}")  # noqa: S311  not for secrets
+        return random.Random(f"kgp phantom {self.seed} {purpose}")  # noqa: S311  not for secrets
 
     def cui(self, concept: int) -> str:
         return f"C99{(concept * 61_681 + self._offset) % MAX_CONCEPTS:05d}"  # 61,681 has no factor 2 or 5: all differ

@@ -144,9 +144,9 @@ class Patient:
         """Z of the middle of the vertebrae."""
         return 0.5 + self.deep * (follow(y, _SPINE) - 0.5)
 
-    def project(self, places: Array, view: View) -> Array:
+    def project(self, points: Array, view: View) -> Array:
         """Where places, of shape (…, 3), fall in the picture: shape (…, 2)."""
-        x, y, z = places[..., 0], places[..., 1], places[..., 2]
+        x, y, z = points[..., 0], points[..., 1], points[..., 2]
         image_x = self.axis(y) + x if view is View.FRONTAL else 0.5 + self.deep * (z - 0.5)
         return np.stack([image_x, y], axis=-1)
 

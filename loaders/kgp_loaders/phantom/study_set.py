@@ -27,7 +27,7 @@ from kgp_loaders.phantom.studies import MAX_STUDIES, SyntheticStudy, synthetic_s
 from kgplatform import contents
 from kgplatform.errors import UsageError
 from kgplatform.interrupt import end_with_parent, ending_workers, shielded
-from kgplatform.trained_on import DRAWN_BY
+from kgplatform.trained_on import STUDY_COMMAND
 
 SIZE: Final = 256  # pixels of an image's side
 FIRST_LINE: Final = "Synthetic chest X-ray studies, written by `kgp phantom build`."
@@ -81,9 +81,9 @@ def build_study_set(
     planned_studies = list(synthetic_studies(count, seed))
     reports = [report.write_report(study, seed) for study in planned_studies]
     settings = {"studies": count, "seed": seed, "images": images}
-    existing = contents.complete(directory, DRAWN_BY, settings)
+    existing = contents.complete(directory, STUDY_COMMAND, settings)
     if not existing:
-        with contents.result_folder(directory, DRAWN_BY, settings, replace=replace) as staged_folder:
+        with contents.result_folder(directory, STUDY_COMMAND, settings, replace=replace) as staged_folder:
             _write(staged_folder, planned_studies, reports, seed)
             if images:
                 _draw(staged_folder, planned_studies, seed, workers, progress)

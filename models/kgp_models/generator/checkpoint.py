@@ -27,7 +27,7 @@ from kgp_models.generator.settings import SMALL, GeneratorSettings
 from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
-from kgp_models.training.model_files import save_whole
+from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import CardText, Description, ModelFormat
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
@@ -157,7 +157,7 @@ def add_figures(folder: Path, figures: Mapping[str, Any]) -> None:
 def save_vision(vision: Vision, folder: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write our own encoder's weights."""
     weights = vision.module.state_dict()
-    save_whole(
+    save_tensors(
         {
             parameter_name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
             for parameter_name, tensor in weights.items()
@@ -172,7 +172,7 @@ def load_generator(folder: Path, device: str = "cpu", vision: str | None = None)
     Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
     """
     description = FORMAT.read(folder)
-    settings = GeneratorSettings.of(description["settings"])
+    settings = GeneratorSettings.from_document(description["settings"])
     language, tokenizer = read_language(folder / LANGUAGE)
     encoder = None if description["vision"] is None else _vision(folder, description, settings, vision)
     projector = None

@@ -163,7 +163,7 @@ def saving(when: Checkpoints, resumes: Callable[[int, int], None]) -> Any:
     return Saving()
 
 
-def told_steps(progress: Progress) -> Any:
+def step_reporter(progress: Progress) -> Any:
     """A callback that reports each step."""
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.retrieval.inputs import KEPT, read_pictures, shifted, text_features
+from kgp_models.retrieval.inputs import IMAGES_PER_FILE, read_pictures, shifted, text_features
 from kgp_models.towers.backbone import Backbone
-from kgp_models.towers.feature_cache import load_or_compute, of_files
+from kgp_models.towers.feature_cache import file_keys, load_or_compute
 from kgplatform.errors import InputError
 from kgplatform.progress import Progress, no_progress
 
@@ -35,15 +35,15 @@ class Texts:
 @dataclass(frozen=True, eq=False)
 class Images:
     """Images by the image tower: `vectors` (n, Di), `regions` (n, R, their width), 16 at most, as half floats, with R 0
-    where they were not asked for; `known` is the place of each by its name.
+    where they were not asked for; `row_by_name` is the row of each by its name.
     """
 
     vectors: Tensor
     regions: Tensor
-    known: Mapping[str, int]
+    row_by_name: Mapping[str, int]
 
 
-def texts_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Texts:
+def encode_texts(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Texts:
     """What the frozen text tower makes of texts, from the cache where it is there."""
     return Texts(**load_or_compute(cache, backbone, ["texts", *texts], lambda: _texts(backbone, texts)))
 
@@ -69,7 +69,7 @@ def _texts(backbone: Backbone, texts: Sequence[str]) -> dict[str, Tensor]:
     }
 
 
-def vectors_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Tensor:
+def encode_text_vectors(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Tensor:
     """The texts' vectors alone, (n, Dt), from the cache where they are there."""
 
     def compute() -> dict[str, Tensor]:
@@ -78,7 +78,7 @@ def vectors_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = No
     return load_or_compute(cache, backbone, ["vectors", *texts], compute)["vectors"]
 
 
-def images_of(
+def encode_images(
     backbone: Backbone,
     paths: Mapping[str, Path],
     cache: Path | None = None,
@@ -94,14 +94,14 @@ def images_of(
     image_parts: list[Mapping[str, Tensor]] = []
     readable_names: list[str] = []
     problem: InputError | None = None
-    for block_start in range(0, len(image_names), KEPT):  # each stored separately, to continue after a kill
-        block_names = image_names[block_start : block_start + KEPT]
+    for block_start in range(0, len(image_names), IMAGES_PER_FILE):  # each stored separately, to continue after a kill
+        block_names = image_names[block_start : block_start + IMAGES_PER_FILE]
         block_paths = [paths[image_name] for image_name in block_names]
         report_progress = partial(shifted, progress, block_start, len(image_names))
         read_block = partial(_images, backbone, block_paths, report_progress, regions=regions)
         try:
             image_parts.append(
-                load_or_compute(cache, backbone, [f"images, regions {regions}", *of_files(block_paths)], read_block)
+                load_or_compute(cache, backbone, [f"images, regions {regions}", *file_keys(block_paths)], read_block)
             )
         except InputError as error:
             problem = error
@@ -126,7 +126,7 @@ def _images(backbone: Backbone, paths: Sequence[Path], progress: Progress, *, re
     return {
         "vectors": torch.cat(vector_blocks),
         "regions": torch.cat(region_blocks),
-        "places": torch.tensor(loaded_images.kept),
+        "places": torch.tensor(loaded_images.readable),
     }
 
 

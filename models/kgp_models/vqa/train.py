@@ -53,7 +53,7 @@ def probabilities(model: Method, examples: QuestionExamples) -> NDArray[np.float
 
 def answers(model: Method, examples: QuestionExamples) -> Answers:
     """The model's answers."""
-    return Answers.of(examples.yes.bool().numpy(), probabilities(model, examples))
+    return Answers.checked(examples.yes.bool().numpy(), probabilities(model, examples))
 
 
 def train_vqa_method(
@@ -117,7 +117,7 @@ def train_vqa_method(
 
 
 def _checked(valid_answers: Answers) -> dict[str, float]:
-    clamped = torch.from_numpy(valid_answers.said).clamp(1e-7, 1 - 1e-7)
+    clamped = torch.from_numpy(valid_answers.probabilities).clamp(1e-7, 1 - 1e-7)
     valid_loss = functional.binary_cross_entropy(clamped, torch.from_numpy(valid_answers.yes).double())
     return {"valid loss": float(valid_loss), "valid accuracy": float(valid_answers.correct.mean())}
 

@@ -71,7 +71,7 @@ def test_a_folder_is_replaced_whole_and_only_where_asked(tmp_path: Path) -> None
     with pytest.raises(InputError, match="test wrote this folder, but it was written with other settings"):
         _write_folder(out_folder, 2)
     _write_folder(out_folder, 2, replace=True)
-    assert tree(out_folder).keys() == {"a", contents.LISTED}, "nothing of the old one is left"
+    assert tree(out_folder).keys() == {"a", contents.CONTENTS_FILE}, "nothing of the old one is left"
     (out_folder / "a").write_text("changed", encoding="utf-8")
     assert not contents.complete(out_folder, "test", {"n": 2})
     assert [file_path.name for file_path in tmp_path.iterdir()] == ["out"]

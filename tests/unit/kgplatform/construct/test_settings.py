@@ -91,8 +91,8 @@ def test_consent_is_in_no_file(construct_data_folder: Path, lines: str, by_name:
 
 def test_consent_is_no_setting_of_a_language_model_either() -> None:
     with pytest.raises(UsageError, match=r"no setting llm\.remote_consent"):
-        LLMSettings.of({"model": "m", "remote_consent": True})
-    assert LLMSettings.of({"model": "m"}, remote_consent=True).remote_consent
+        LLMSettings.from_document({"model": "m", "remote_consent": True})
+    assert LLMSettings.from_document({"model": "m"}, remote_consent=True).remote_consent
 
 
 def test_a_data_folder_describes_itself(

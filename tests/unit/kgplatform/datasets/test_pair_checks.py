@@ -62,7 +62,7 @@ def test_what_stands_in_several_parts(pairs: list[Pair], parts: list[str], proto
         value_parts.pop("", None)
         result = check(audited)
         spread = sorted(value for value, part_names in value_parts.items() if len(part_names) > 1)
-        assert (result.count, result.of) == (len(spread), len(value_parts))
+        assert (result.count, result.total) == (len(spread), len(value_parts))
         if check_name != "text":
             assert list(result.examples) == spread[:5]
         training_keys = {key(image_pair) for image_pair in split_pairs.parts["train"]} - {""}
@@ -142,7 +142,7 @@ def test_pair_checks_on_openis_real_reports(data_dir: Path) -> None:
     from kgplatform.datasets.pairs import read_pairs
 
     openi_folder = data_dir / "openi"
-    pairs, _ = read_pairs("openi", openi_folder, require_images=False)
+    pairs = read_pairs("openi", openi_folder, require_images=False).pairs
     finding_counts = {
         protocol: {
             finding_id: (finding.count, finding.of)

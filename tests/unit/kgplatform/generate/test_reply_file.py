@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform.errors import InputError
-from kgplatform.generate.backend import Asked, GeneratorReply, Scored
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply, Scored
 from kgplatform.generate.reply_file import ReplyFile
 from kgplatform.triplets.text import Relation, Triplet
 
@@ -21,7 +21,10 @@ CANARY = "zebrafinch"
 
 def reply(image: str, problem: str | None = None) -> GeneratorReply:
     return GeneratorReply(
-        Asked(image, None, CANARY), f"effusion, located_at, lung {CANARY}", (Scored(TRIPLET, 0.5),), problem=problem
+        GenerationRequest(image, None, CANARY),
+        f"effusion, located_at, lung {CANARY}",
+        (Scored(TRIPLET, 0.5),),
+        problem=problem,
     )
 
 

@@ -12,7 +12,7 @@ from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.phantom.graph import MAX_CONCEPTS, build_phantom_graph
 from kgp_loaders.phantom.vocabulary import concept
 from kgplatform.batches import EdgeRef
-from kgplatform.contents import LISTED
+from kgplatform.contents import CONTENTS_FILE
 from kgplatform.errors import InputError, UsageError
 
 FILES = ("MedMKG.csv", "README.txt", "image_mapping.csv")
@@ -135,7 +135,7 @@ def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
 
 def test_nothing_but_its_files_is_left(tmp_path: Path) -> None:
     build_phantom_graph(tmp_path, 10)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, LISTED])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, CONTENTS_FILE])
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -98,9 +98,9 @@ def test_no_remedy_and_no_subject_is_in_two_parts(question_folder: Path) -> None
     def subjects(record: dict[str, str]) -> set[str]:
         return set(re.findall(r"/p(\d{8})/", record["image_name"]))
 
-    for keys_of in (named_remedies, subjects):
+    for keys in (named_remedies, subjects):
         part_keys = [
-            set[str]().union(*(keys_of(record) for record in _question_rows(question_folder, part_name)))
+            set[str]().union(*(keys(record) for record in _question_rows(question_folder, part_name)))
             for part_name in PARTS
         ]
         assert all(part_keys)

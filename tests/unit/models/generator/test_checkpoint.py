@@ -20,8 +20,8 @@ from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.towers import vision as vision_of
 from kgplatform.errors import InputError
-from kgplatform.generate.backend import Asked
-from kgplatform.trained_on import of_names
+from kgplatform.generate.backend import GenerationRequest
+from kgplatform.trained_on import from_names
 from tests import generators
 from tests.unit.models.towers.test_vision import HostileVisionPickle, save_clip_vision
 
@@ -46,7 +46,7 @@ def test_what_is_saved_is_loaded(tiny_generator_folder: Path, tmp_path: Path) ->
         checkpoint.vision, data=checkpoint.about["data_sha256"], figures=checkpoint.about["figures"],
         trained_on=checkpoint.trained_on,
     )  # fmt: skip
-    assert checkpoint.trained_on == of_names(["Phantom"]), "the training states its data"
+    assert checkpoint.trained_on == from_names(["Phantom"]), "the training states its data"
     reloaded = load_generator(tmp_path / "g")
     reloaded_weights = reloaded.model.state_dict()
     assert all(
@@ -238,7 +238,7 @@ def test_qwens_layout_becomes_a_generator(
         tmp_path / "g", model, tokenizer, settings, "VLM-KG", encoder, data="", figures={}, dtype=torch.bfloat16
     )
     generator = Generator(load_generator(tmp_path / "g"), Decoding(beams=2, max_new_tokens=3, batch=2))
-    [[reply]] = generator.replies(iter([Asked("I1", image_path, "Small effusion .")]))
+    [[reply]] = generator.replies(iter([GenerationRequest("I1", image_path, "Small effusion .")]))
     assert (reply.problem, reply.tokens) == (None, 3)
 
 

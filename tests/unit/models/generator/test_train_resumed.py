@@ -17,7 +17,7 @@ from kgp_models.generator.train import train_stages
 from kgp_models.towers.vision import open_vision
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
-from kgplatform.progress import Progress, ProgressOf
+from kgplatform.progress import Progress, SubjectProgress
 from tests import generators
 from tests.generators import WEIGHTS
 from tests.interrupts import interrupted_at
@@ -29,7 +29,7 @@ class _SimulatedKill(Exception):
     """In place of a kill."""
 
 
-def killed_at(part: str, step: int) -> ProgressOf:
+def killed_at(part: str, step: int) -> SubjectProgress:
     def progress(activity: str) -> Progress:
         def tell(done: int, total: int | None, **_: object) -> None:
             if activity.startswith(part) and done == step:

@@ -39,7 +39,7 @@ def _image_concept_triples(seed: int, images: int = 12, concepts: int = 9) -> Tr
 def trained_distmult(tmp_path_factory: pytest.TempPathFactory) -> tuple[LinkCheckpoint, Triples]:
     model_folder = tmp_path_factory.mktemp("model")
     triples = _image_concept_triples(0)
-    settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
+    settings = TrainingSettings.from_document({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
     train_link_model(settings, splits.make("paper", triples, 0), folder=model_folder)
     return checkpoint.load_link_checkpoint(model_folder), triples
 
