@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STUDIES := build/studies
 export KGP_DATA_DIR
-# Where it is set, each start with torch compiles what it imports: 20 s instead of 9.
+# If it is set, each start with torch compiles its imports: 20 s instead of 9.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: quickstart test test-fast test-long lint docs benchmark sbom pin-images clean
@@ -22,7 +22,7 @@ endif
 	@$(BIN)/kgp generate --images $(STUDIES) --limit 50
 	@$(BIN)/kgp db browser
 
-# Two processes, each with a Neo4j of its own; torch has one core in each. A process gets whole files, but all tests on
+# Two processes, each with its own Neo4j; torch has one core in each. A process gets whole files, but all tests on
 # the released MedMKG go to one, which loads it once. The order of the files is kept: the long tests with a server come
 # first, and the short ones without fill the end.
 test: $(VENV)/installed-dev
@@ -43,7 +43,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 # The command and query references and the schemas of settings, from the product itself, then the site in build/site;
-# docs/screenshots.py makes the pictures.
+# docs/screenshots.py makes the images.
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_schemas.py
@@ -53,7 +53,7 @@ benchmark: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks.graph.ingest_and_naf
 
 # The bill of materials (CycloneDX) and the licences of what is installed here, with Neo4j's jars: build/sbom.cdx.json and
-# build/licences.md. The two programs have an environment of their own, so that they do not list themselves.
+# build/licences.md. The two programs have a separate environment, so that they do not list themselves.
 sbom: $(VENV)/installed build/sbom-tools/installed
 	$(BIN)/python docs/make_sbom.py $(BIN)/python build/sbom-tools/bin build
 
@@ -62,7 +62,7 @@ build/sbom-tools/installed: constraints.txt
 	build/sbom-tools/bin/python -m pip install -q --constraint constraints.txt cyclonedx-bom pip-licenses
 	@touch $@
 
-# Where docker reaches a registry: writes the images of docker-compose.yml with their digests into .env, which docker
+# Needs a docker that can reach a registry. Writes the images of docker-compose.yml with their digests into .env, which docker
 # compose reads by itself.
 pin-images:
 	@set -e; for pair in NEO4J_IMAGE=neo4j:5.26.30-community PYTHON_IMAGE=python:3.11-slim; do \
@@ -73,7 +73,7 @@ pin-images:
 clean:
 	rm -rf $(VENV) build
 
-# uv where it is there, as it is quicker; otherwise venv and pip.
+# uv where it is installed, because it is faster; otherwise venv and pip.
 define install
 	@if command -v uv >/dev/null 2>&1; then \
 	  test -x $(BIN)/python || uv venv -q --python $(PYTHON) $(VENV); \

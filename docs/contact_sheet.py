@@ -28,28 +28,28 @@ ZONES = {Kind.CONSOLIDATION: Zone.LOWER, Kind.NODULE: Zone.UPPER, Kind.MASS: Zon
 
 def items() -> list[tuple[View, list[RadiographFinding], str]]:
     """What is drawn, with its caption."""
-    found: list[tuple[View, list[RadiographFinding], str]] = [(View.FRONTAL, [], "normal")] * 2
+    figures: list[tuple[View, list[RadiographFinding], str]] = [(View.FRONTAL, [], "normal")] * 2
     for kind in Kind:
         severity = Severity.MODERATE if kind in DEVICES else Severity.LARGE
-        shown = RadiographFinding(kind, SIDED.get(kind, Side.NONE), ZONES.get(kind, Zone.NONE), severity)
-        found.append((View.FRONTAL, [shown], f"{shown.side.value} {shown.zone.value} {kind.value}".strip()))
-    found.append((View.LATERAL, [], "lateral, normal"))
-    found.append(
+        finding = RadiographFinding(kind, SIDED.get(kind, Side.NONE), ZONES.get(kind, Zone.NONE), severity)
+        figures.append((View.FRONTAL, [finding], f"{finding.side.value} {finding.zone.value} {kind.value}".strip()))
+    figures.append((View.LATERAL, [], "lateral, normal"))
+    figures.append(
         (View.LATERAL, [RadiographFinding(Kind.EFFUSION, Side.RIGHT, Zone.NONE, Severity.LARGE)], "lateral, effusion")
     )
-    return found
+    return figures
 
 
 def main() -> None:
     """Draw and store the sheet."""
-    drawn = items()
-    rows = -(-len(drawn) // COLUMNS)
+    figures = items()
+    rows = -(-len(figures) // COLUMNS)
     sheet = Image.new("L", (COLUMNS * (SIZE + 4) + 4, rows * (SIZE + CAPTION + 4) + 4), 255)
     pen = ImageDraw.Draw(sheet)
-    for number, (view, shown, caption) in enumerate(drawn):
+    for number, (view, findings, caption) in enumerate(figures):
         row, column = divmod(number, COLUMNS)
         left, top = 4 + column * (SIZE + 4), 4 + row * (SIZE + CAPTION + 4)
-        pixels = render_radiograph(view, shown, np.random.default_rng(100 + number), SIZE)
+        pixels = render_radiograph(view, findings, np.random.default_rng(100 + number), SIZE)
         sheet.paste(Image.fromarray(pixels), (left, top))
         pen.text((left + 2, top + SIZE + 1), " ".join(caption.split()), fill=0)
     sheet.save(OUT, optimize=True)

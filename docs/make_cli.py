@@ -16,7 +16,7 @@ from kgplatform import queries
 from kgplatform.cli.commands import app
 from kgplatform.queries import Query
 
-HERE: Final = Path(__file__).parent
+DOCS: Final = Path(__file__).parent
 WIDTH: Final = 110  # characters of a help text, whatever the terminal
 
 _COMMANDS: Final = """\
@@ -85,7 +85,7 @@ def _query(query: Query) -> str:
     return "\n".join([*lines, ""] if query.parameters else lines)
 
 
-PAGES: Final = {HERE / "cli.md": cli_page, HERE / "query-reference.md": query_page}
+PAGES: Final = {DOCS / "cli.md": cli_page, DOCS / "query-reference.md": query_page}
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ def component(pin: jars.Pin, licence: str) -> dict[str, Any]:
     """A jar as CycloneDX has it: a library with its package URL and hash."""
     group, artifact, version, classifier = pin.coordinates
     url = f"pkg:maven/{group}/{artifact}@{version}" + (f"?classifier={classifier}" if classifier else "")
-    found: dict[str, Any] = {
+    library: dict[str, Any] = {
         "type": "library",
         "bom-ref": url,
         "group": group,
@@ -36,10 +36,10 @@ def component(pin: jars.Pin, licence: str) -> dict[str, Any]:
         "purl": url,
         "hashes": [{"alg": "SHA-256", "content": pin.sha256}],
     }
-    return found if licence == UNKNOWN else {**found, "licenses": [{"license": {"name": licence}}]}
+    return library if licence == UNKNOWN else {**library, "licenses": [{"license": {"name": licence}}]}
 
 
-def licence_of(jar: Path) -> str:
+def jar_licence(jar: Path) -> str:
     """The licence that a jar names in its manifest or its Maven description, where the jar was fetched."""
     if not jar.is_file():
         return UNKNOWN
@@ -85,7 +85,7 @@ def main() -> None:
     environment, tools, out = (Path(argument) for argument in sys.argv[1:4])
     out.mkdir(parents=True, exist_ok=True)
     home = jars.neo4j_folder(Settings.from_env())
-    licences = {pin.name: licence_of(home / pin.name) for pin in jars.read_pins()}
+    licences = {pin.name: jar_licence(home / pin.name) for pin in jars.read_pins()}
     bill(environment, tools, out / "sbom.cdx.json", licences)
     (out / "licences.md").write_text(table(environment, tools, licences), encoding="utf-8")
     sys.stdout.write(f"{out / 'sbom.cdx.json'}, {out / 'licences.md'}\n")

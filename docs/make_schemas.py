@@ -14,7 +14,7 @@ from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.vqa.settings import VQASettings
 from kgplatform.construct.settings import ConstructionSettings
-from kgplatform.yaml_settings import schema_of_settings
+from kgplatform.yaml_settings import settings_schema
 
 FOLDER: Final = Path(__file__).parent / "schemas"
 KINDS: Final[dict[str, type]] = {
@@ -28,7 +28,7 @@ KINDS: Final[dict[str, type]] = {
 
 def schema_text(kind: type) -> str:
     """The JSON schema of a class of settings, as its file holds it."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema_of_settings(kind)}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **settings_schema(kind)}
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -115,7 +115,10 @@ def open_favourites(page: Page) -> None:
 def show(page: Page, name: str, **values: Any) -> None:
     """Draw the graph of a query of `cypher/`, as its favourite; `values` stand in place of its parameters' defaults."""
     query = queries.get(name)
-    parameters = {key: replace(one, default=values.get(key, one.default)) for key, one in query.parameters.items()}
+    parameters = {
+        key: replace(parameter, default=values.get(key, parameter.default))
+        for key, parameter in query.parameters.items()
+    }
     draw(page, for_browser(replace(query, parameters=parameters)))
 
 
@@ -139,10 +142,10 @@ class Target:
 
 
 @contextmanager
-def drawn(target: Target, name: str, *, height: int = 640, **values: Any) -> Iterator[Page]:
+def open_drawing(target: Target, name: str, *, height: int = 640, **values: Any) -> Iterator[Page]:
     """Neo4j Browser after log-in, with the platform's style and the graph of a query of `cypher/explore/`."""
-    page_of = open_browser(target.url, chromium=target.chromium, height=height)
-    with tempfile.TemporaryDirectory() as folder, page_of as page:
+    browser_page = open_browser(target.url, chromium=target.chromium, height=height)
+    with tempfile.TemporaryDirectory() as folder, browser_page as page:
         log_in(page, target.uri, target.username, target.password)
         drop_file(page, write_setup(Path(folder)).style)
         show(page, f"explore/{name}", **values)
@@ -151,13 +154,13 @@ def drawn(target: Target, name: str, *, height: int = 640, **values: Any) -> Ite
 
 def draw_generated(target: Target, image: str) -> None:
     """What a generator wrote of an image: ``browser-generated.png``."""
-    with drawn(target, "generated_subgraph", height=760, image=image) as page:
+    with open_drawing(target, "generated_subgraph", height=760, image=image) as page:
         page.screenshot(path=IMAGES / "browser-generated.png", clip=page.evaluate(FRAME))
 
 
 def draw_figure3(target: Target) -> None:
     """Figure 3: ``browser-figure3.png``, with the legend, and ``graph.png``, the drawing."""
-    with drawn(target, "figure3", height=760) as page:
+    with open_drawing(target, "figure3", height=760) as page:
         page.screenshot(path=IMAGES / "browser-figure3.png", clip=page.evaluate(FRAME))
         page.add_style_tag(content="[data-testid='vizInspector'], [data-testid='frame'] button { visibility: hidden }")
         page.screenshot(path=IMAGES / "graph.png", clip=page.evaluate(EXTENT, NODES))
@@ -165,7 +168,7 @@ def draw_figure3(target: Target) -> None:
 
 def draw_predicted(target: Target) -> None:
     """Predicted edges among known ones: ``browser-predicted.png``. Few, so that their captions can be read."""
-    with drawn(target, "predicted_links", height=760, limit=2, around=2) as page:
+    with open_drawing(target, "predicted_links", height=760, limit=2, around=2) as page:
         page.screenshot(path=IMAGES / "browser-predicted.png", clip=page.evaluate(FRAME))
 
 

@@ -38,13 +38,15 @@ __all__ = [
     "train_vqa",
 ]
 
-_OF_LIBRARY = frozenset({"KnowledgeGraph", "open", "split", "start"})  # the others are plug-ins, of another package
+_LIBRARY_FUNCTIONS = frozenset(
+    {"KnowledgeGraph", "open", "split", "start"}
+)  # the others are plug-ins, of another package
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _OF_LIBRARY:
+    if name in _LIBRARY_FUNCTIONS:
         return getattr(import_module("kgplatform.library"), name)
     return import_module("kgplatform.plugins").load_plugin("functions", name, "function")
 

@@ -108,7 +108,10 @@ def checked_pairs(pairs: PairSet) -> Checked:
 
 def checked_questions(audited: AuditedQuestions) -> Checked:
     """What `audit_questions` looks at."""
-    image_counts = {"images": len(audited.shown_images), "different images": len(set(audited.shown_images.values()))}
+    image_counts = {
+        "images": len(audited.picture_hashes),
+        "different images": len(set(audited.picture_hashes.values())),
+    }
     return Checked("questions", {"questions": len(audited.question_set.questions), **image_counts}, len(QUESTIONS))
 
 
@@ -124,7 +127,7 @@ def _apply(rules: Iterable[Rule[T]], subject: T, *, inductive: bool = False) -> 
             severity = (inductive and rule.inductive) or rule.severity
             title = rule.title + (f": {check_result.detail}" if check_result.detail else "")
             examples = tuple(map(_printable, check_result.examples[:EXAMPLES]))
-            yield Finding(rule.id, severity, title, check_result.count, check_result.of, examples, rule.what_to_do)
+            yield Finding(rule.id, severity, title, check_result.count, check_result.total, examples, rule.what_to_do)
 
 
 def _printable(example_text: str) -> str:

@@ -17,7 +17,7 @@ from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
 from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
-from kgplatform.progress import ProgressOf, silent_progress
+from kgplatform.progress import SubjectProgress, silent_progress
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def read_sources(
     question_spec: str | None = None,
     question_images: Path | None = None,
     *,
-    progress: ProgressOf = silent_progress,
+    progress: SubjectProgress = silent_progress,
 ) -> AuditSources:
     """Read an export's folder, a split of it, a file of pairs, and a data set's questions (``KIND:FOLDER``, with the
     folder of their images if that is not the release's). Which questions are left out is logged.
@@ -55,11 +55,11 @@ def read_sources(
     return AuditSources(triples, split_parts, PairSet.read(pairs) if pairs else None, audited_questions)
 
 
-def read_audited_questions(spec: str, images: Path | None, progress: ProgressOf) -> AuditedQuestions:
+def read_audited_questions(spec: str, images: Path | None, progress: SubjectProgress) -> AuditedQuestions:
     """The questions of ``KIND:FOLDER``, in their parts as released. Raises `UsageError` and `InputError`."""
     kind, colon, folder = spec.partition(":")
     if not colon:
-        raise UsageError(f"--questions {spec} names no folder", "Say KIND:DIR, such as vqa_rad:DIR.")
+        raise UsageError(f"--questions {spec} names no folder", "Write KIND:DIR, such as vqa_rad:DIR.")
     all_questions, rejects = questions.read_questions(kind, Path(folder), images, progress=progress("questions"))
     if rejects:
         logger.warning(questions.left_out(rejects))

@@ -47,10 +47,10 @@ class BackgroundWorker(Generic[T]):
         finally:
             self._thread.shutdown()
 
-    def take(self, thing: T) -> None:
+    def take(self, item: T) -> None:
         """Begin with that, when what was taken before is done."""
         self._wait()
-        self._under_way = self._thread.submit(self._does, thing)
+        self._under_way = self._thread.submit(self._does, item)
 
     def _wait(self) -> None:
         if self._under_way is not None:

@@ -34,14 +34,14 @@ class GraphBatch:
     edges: dict[EdgeRef, Properties] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     enrich: bool = False
-    given: int | None = None  # edges that the rows give, where a row is not one edge
-    left_out: dict[str, int] = field(default_factory=dict)  # what is no reject and yet not loaded, counted by reason
+    stated_edges: int | None = None  # edges that the rows give, where a row is not one edge
+    left_out: dict[str, int] = field(default_factory=dict)  # what is neither rejected nor loaded, counted by reason
     remarks: dict[str, int] = field(default_factory=dict)  # what is loaded, but perhaps not as it was meant, counted
 
     @property
     def asserted(self) -> int:
         """How many edges (with `enrich`: nodes) the rows assert, repeated ones included."""
-        return self.read - len(self.rejects) if self.given is None else self.given
+        return self.read - len(self.rejects) if self.stated_edges is None else self.stated_edges
 
 
 class Source(Protocol):

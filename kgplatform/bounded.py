@@ -81,7 +81,7 @@ class Bounds:
         """Count what the session's connection receives, and let the timer close it. The connection then goes back to
         the driver's pool as it was: the platform's own queries have no such bounds.
         """
-        socket = _Socket.of(session, self)
+        socket = _Socket.install(session, self)
         try:
             yield
         except KeyboardInterrupt:
@@ -107,7 +107,7 @@ class _Socket:
         inbox._socket = self
 
     @classmethod
-    def of(cls, session: neo4j.Session, bounds: Bounds) -> Self:
+    def install(cls, session: neo4j.Session, bounds: Bounds) -> Self:
         """Put it between the driver and the socket. Raises `DatabaseError` where the driver has no such place.
 
         The driver offers nothing public here; tests/integration/test_heavy_queries.py fails if a version differs.

@@ -113,7 +113,7 @@ def grass() -> str:
         rules[f"node.{PRESENCE_LABELS[presence]}"] = style
     for stance, colour in _STANCE_COLOURS.items():
         rules[f"relationship.{stance}"] = {**_colours(colour), "shaft-width": "3px", "caption": "<type>"}
-    # a guess is named by what it guesses, and thinner than a fact
+    # a prediction shows the relation that it predicts, and is thinner than a fact
     rules["relationship.PREDICTED"] = {**_colours("#1B9AAA"), "shaft-width": "2px", "caption": "{relation}"}
     return json.dumps(rules, indent=2) + "\n"
 

@@ -144,7 +144,7 @@ def _require_empty(settings: Settings) -> None:
     with open_graph(settings) as graph:
         [answer] = graph.read(queries.get("ingest/is_empty"))
     if is_running and not answer["empty"]:
-        hint = "Use `kgp ingest` to add to it, or `kgp db reset` to start afresh."
+        hint = "Use `kgp ingest` to add to it, or `kgp db reset` to start with an empty graph."
         raise UsageError("the graph is not empty: bulk import is for first loads", hint)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-MAX_TILES: Final = 4_096  # of a JPEG 2000 image; the decoder has some 6 kB for each
+MAX_TILES: Final = 4_096  # of a JPEG 2000 image; the decoder uses about 6 kB for each
 _J2K: Final = b"\xff\x4f\xff\x51"  # start of a JPEG 2000 codestream and of its SIZ segment
 _FRAME_HEADERS: Final = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers SOF0-15 of JPEG; 0xF7 is JPEG-LS
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from kgplatform import files, staging
 from kgplatform.errors import InputError
 
-LISTED: Final = "contents.json"
+CONTENTS_FILE: Final = "contents.json"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Contents:
     def read(cls, folder: Path) -> Contents | None:
         """What the folder contains; None where it states nothing."""
         try:
-            contents = cls(**files.read_json(folder / LISTED))
+            contents = cls(**files.read_json(folder / CONTENTS_FILE))
         except (InputError, TypeError):
             return None
         is_sound = (
@@ -72,12 +72,12 @@ def result_folder(folder: Path, by: str, settings: Mapping[str, Any], *, replace
 
     def written(target_folder: Path) -> list[str]:
         contents = Contents.read(target_folder)
-        return [] if contents is None or contents.by != by else [LISTED, *contents.files]
+        return [] if contents is None or contents.by != by else [CONTENTS_FILE, *contents.files]
 
     if folder.is_dir() and (contents := Contents.read(folder)) is not None and contents.by == by and not replace:
         changed_file = contents.changed(folder)
-        problem = "is not as it was written, or is gone" if changed_file else "was written with other settings"
-        hint = "Name another folder, or give --replace."
+        problem = "was changed or deleted" if changed_file else "was written with other settings"
+        hint = "Choose another folder, or use --replace."
         raise InputError(f"{by} wrote this folder, but {changed_file or 'it'} {problem}", hint, path=folder)
     with staging.staged_folder(folder, written) as partial_folder:
         yield partial_folder
@@ -85,7 +85,7 @@ def result_folder(folder: Path, by: str, settings: Mapping[str, Any], *, replace
             file_name: str(_sha256(partial_folder / file_name)) for file_name in staging.files_below(partial_folder)
         }
         contents_text = json.dumps(asdict(Contents(by, settings, file_hashes)), indent=1, ensure_ascii=False) + "\n"
-        (partial_folder / LISTED).write_text(contents_text, encoding="utf-8", newline="\n")
+        (partial_folder / CONTENTS_FILE).write_text(contents_text, encoding="utf-8", newline="\n")
 
 
 def _sha256(file_path: Path) -> str | None:

@@ -86,6 +86,6 @@ def _canonical(properties: Mapping[str, Any]) -> list[list[Any]]:
     ]
     if (
         implied_claims and FORMER_CLAIMS not in counted_properties
-    ):  # they go without saying where all runs claim all properties
+    ):  # they are not stored where all runs claim all properties
         counted_properties[FORMER_CLAIMS] = sorted(implied_claims)
     return [[property_name, counted_properties[property_name]] for property_name in sorted(counted_properties)]

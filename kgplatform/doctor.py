@@ -26,8 +26,8 @@ from kgplatform.settings import Settings
 
 OLDEST_SERVER = (5, 26)
 GIB = 1024**3
-_MADE = re.compile(r"CREATE\s+(CONSTRAINT|FULLTEXT\s+INDEX)\s+(\w+)", re.IGNORECASE)
-_SETTINGS_SEEN = ("dbms.security.auth_enabled", "dbms.security.allow_csv_import_from_file_urls")
+_SCHEMA_STATEMENT = re.compile(r"CREATE\s+(CONSTRAINT|FULLTEXT\s+INDEX)\s+(\w+)", re.IGNORECASE)
+_READ_SETTINGS = ("dbms.security.auth_enabled", "dbms.security.allow_csv_import_from_file_urls")
 _BLOCKLIST = "internal.dbms.cypher_ip_blocklist"
 
 
@@ -57,7 +57,12 @@ def examine(settings: Settings) -> list[Diagnosis]:
 def expected_schema(kind: str) -> set[str]:
     """Names that ``cypher/schema/`` creates; `kind` is ``CONSTRAINT`` or ``FULLTEXT INDEX``."""
     query_texts = (queries.get(query_name).text for query_name in queries.query_names("schema"))
-    return {match[2] for query_text in query_texts for match in _MADE.finditer(query_text) if match[1].upper() == kind}
+    return {
+        match[2]
+        for query_text in query_texts
+        for match in _SCHEMA_STATEMENT.finditer(query_text)
+        if match[1].upper() == kind
+    }
 
 
 def is_loopback(uri: str) -> bool:
@@ -120,7 +125,7 @@ def _jars(settings: Settings) -> Diagnosis:
 
 def _password_file(password_path: Path) -> Diagnosis:
     if not password_path.exists():
-        return Diagnosis("password file", Level.OK, "none yet; `kgp db start` makes one")
+        return Diagnosis("password file", Level.OK, "none yet; `kgp db start` creates one")
     permissions = [stat.S_IMODE(guarded_path.stat().st_mode) for guarded_path in (password_path, password_path.parent)]
     if sys.platform != "win32" and any(permission & 0o077 for permission in permissions):
         remedy = f"chmod 700 {password_path.parent} && chmod 600 {password_path}"
@@ -166,7 +171,10 @@ def _server(settings: Settings) -> Iterator[Diagnosis]:
                 yield check(graph)
             except DatabaseError as error:
                 yield Diagnosis(
-                    "server", Level.WARN, error.message, error.hint or "This user may not see it; ask its keeper."
+                    "server",
+                    Level.WARN,
+                    error.message,
+                    error.hint or "This user may not see it; ask the server's administrator.",
                 )
 
 
@@ -174,7 +182,7 @@ def _transport(uri: str) -> Diagnosis:
     is_encrypted = urlsplit(uri).scheme in ("bolt+s", "neo4j+s", "bolt+ssc", "neo4j+ssc")
     if is_encrypted or is_loopback(uri):
         return Diagnosis("transport", Level.OK, "encrypted" if is_encrypted else "loopback")
-    problem = f"{uri} is another machine and the connection is not encrypted: password and reports pass in the open"
+    problem = f"{uri} is another machine and the connection is not encrypted: password and reports are not protected"
     return Diagnosis("transport", Level.FAIL, problem, "Use neo4j+s:// or bolt+s://, or an SSH tunnel to loopback.")
 
 
@@ -186,8 +194,8 @@ def _default_password(uri: str) -> Diagnosis:
     except LoginFailed:
         return refused_finding
     except ConnectionFailed as error:
-        return Diagnosis("default password", Level.WARN, f"could not be tried: {error.message}")
-    except DatabaseError as error:  # logged in, and told to change the password first; or too many tries
+        return Diagnosis("default password", Level.WARN, f"could not be checked: {error.message}")
+    except DatabaseError as error:  # logged in, but the password must be changed first; or too many attempts
         if error.code.endswith("AuthenticationRateLimit"):
             return refused_finding
     remedy = "Set a password: ALTER CURRENT USER SET PASSWORD in Neo4j Browser, and keep authentication on."
@@ -225,11 +233,11 @@ def _schema(graph: Graph) -> Diagnosis:
 
 
 def _security(graph: Graph, settings: Settings) -> Diagnosis:
-    setting_rows = graph.read(queries.get("doctor/settings"), names=list(_SETTINGS_SEEN))
+    setting_rows = graph.read(queries.get("doctor/settings"), names=list(_READ_SETTINGS))
     setting_values = {setting_row["name"]: str(setting_row["value"]) for setting_row in setting_rows}
     wrong_settings = [
         f"{setting_name}={config.SECURITY[setting_name]}"
-        for setting_name in _SETTINGS_SEEN
+        for setting_name in _READ_SETTINGS
         if setting_values.get(setting_name) != config.SECURITY[setting_name]
     ]
     if settings.uri is None:
@@ -240,11 +248,14 @@ def _security(graph: Graph, settings: Settings) -> Diagnosis:
                 f"not in force: {', '.join(wrong_settings)}",
                 "`kgp db stop`, then `kgp db start`.",
             )
-        return Diagnosis("security", Level.OK, "queries can read no file and reach no address")
+        return Diagnosis("security", Level.OK, "queries cannot read files or reach addresses")
     if wrong_settings:
         remedy = f"Set {', '.join([*wrong_settings, _BLOCKLIST])}=0.0.0.0/0,::/0 in its neo4j.conf."
         return Diagnosis("security", Level.WARN, "any query can make this server read its files", remedy)
-    remedy = f"Make sure of {_BLOCKLIST}=0.0.0.0/0,::/0 in its neo4j.conf."
+    remedy = f"Make sure that its neo4j.conf has {_BLOCKLIST}=0.0.0.0/0,::/0."
     return Diagnosis(
-        "security", Level.WARN, "files are closed to queries; whether addresses are, the server does not show", remedy
+        "security",
+        Level.WARN,
+        "queries cannot read files; the server does not show whether they can reach addresses",
+        remedy,
     )

@@ -27,11 +27,11 @@ from kgplatform.errors import InputError, UsageError
 if TYPE_CHECKING:
     import yaml
 
-MAX_DOCUMENT: Final = 64 << 20  # bytes of a JSON document; Python needs some 10 times as much for one
+MAX_DOCUMENT: Final = 64 << 20  # bytes of a JSON document; Python needs about 10 times as much for one
 MAX_SETTINGS: Final = 1 << 15  # bytes of a YAML file; the longest of this repository has 3,000
 MAX_RATIO: Final = 100  # what a compressed file may unpack to, in times its size ...
-FREE: Final = 8 << 20  # ... where that is more than so many bytes
-STALE: Final = 3_600  # seconds after which nobody writes to an unfinished file any more
+FREE: Final = 8 << 20  # ... if that is more than this many bytes
+STALE: Final = 3_600  # seconds after which an unfinished file counts as abandoned
 MARK: Final = "kgplatform"  # in files that have no other sign of this program
 _UNFINISHED: Final = re.compile(r"\.?(?P<name>.+?)(\.\d+)?\.(partial|part)")
 
@@ -138,7 +138,7 @@ def read_json(
 
 def _bad_byte(problem: str, hint: str, path: Path, content: bytes, error: UnicodeDecodeError) -> InputError:
     """The error for content that is not UTF-8: it names the line, and the byte, as a document may be one line."""
-    byte_index = len(content) - len(error.object) + error.start  # a byte-order mark is no part of the object
+    byte_index = len(content) - len(error.object) + error.start  # a byte-order mark is not part of the object
     return InputError(
         f"{problem}: byte {byte_index + 1:,}", hint, path=path, row=content.count(b"\n", 0, byte_index) + 1
     )
@@ -156,7 +156,9 @@ def is_text(value: object) -> bool:
 def require_suffix(path: Path, suffix: str) -> None:
     """Raise `UsageError` for a file's name that does not end as its format does."""
     if path.suffix.lower() != suffix:
-        raise UsageError(f"{path} would hold {suffix.removeprefix('.')}", f"Name it so: {path.stem or 'FILE'}{suffix}")
+        raise UsageError(
+            f"{path} would contain {suffix.removeprefix('.')}", f"Use a name such as {path.stem or 'FILE'}{suffix}"
+        )
 
 
 def read_yaml(path: Path, hint: str) -> object:
@@ -181,7 +183,7 @@ def read_yaml(path: Path, hint: str) -> object:
         line_number = error.problem_mark.line + 1 if error.problem_mark else None
         remedy = f"Check indentation, colons and quotes. {hint}"
         raise InputError("this is not YAML", remedy, path=path, row=line_number) from None
-    except (ValueError, yaml.YAMLError, RecursionError):  # ValueError: a date that is none
+    except (ValueError, yaml.YAMLError, RecursionError):  # ValueError: an invalid date
         raise InputError("this is not YAML", hint, path=path) from None
 
 
@@ -190,13 +192,13 @@ def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
     import yaml
 
     if isinstance(node, yaml.MappingNode):
-        keys_seen = set[str]()
+        unique_keys = set[str]()
         for key_node, value_node in node.value:
             key = str(key_node.value)
-            if key in keys_seen:
+            if key in unique_keys:
                 row = key_node.start_mark.line + 1
-                raise InputError(f"{key[:40]!r} stands there twice", "Take one of them out.", path=path, row=row)
-            keys_seen.add(key)
+                raise InputError(f"{key[:40]!r} occurs twice", "Remove one of them.", path=path, row=row)
+            unique_keys.add(key)
             _refuse_repeated_keys(value_node, path)
     elif isinstance(node, yaml.SequenceNode):
         for item_node in node.value:
@@ -240,7 +242,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover_path in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        with suppress(FileNotFoundError):  # another writer is done with it
+        with suppress(FileNotFoundError):  # another writer has removed it
             if time.time() - leftover_path.stat().st_mtime > STALE:
                 leftover_path.unlink()
     partial_path = path.with_name(f".{path.name}.{uuid4().int}.partial")
@@ -259,7 +261,7 @@ def write_json(path: Path, document: object, indent: int | None = 1) -> None:
 
 def require_own(path: Path, own: Callable[[Path], bool] | None) -> None:
     """Raise `UsageError` where `path` is there and no file that may be overwritten (see `replacing`)."""
-    if not path.exists() or path.is_dir():  # a folder is told of when it is written to
+    if not path.exists() or path.is_dir():  # a folder is reported when it is written to
         return
     if not path.is_file():
         raise UsageError(f"{path} is not a regular file", "Give the name of a file.")
@@ -270,8 +272,8 @@ def require_own(path: Path, own: Callable[[Path], bool] | None) -> None:
     except Exception:  # noqa: BLE001  whatever a library makes of a file that is something else
         is_ours = False
     if not is_ours:
-        hint = "Move it away, or give another name."
-        raise UsageError(f"{path} holds something that this command did not write", hint)
+        hint = "Move it, or give another name."
+        raise UsageError(f"{path} contains something that this command did not write", hint)
 
 
 def has_program_mark(path: Path) -> bool:
@@ -287,7 +289,7 @@ def figure_metadata(path: Path) -> dict[str, str]:
 def unwritable(path: Path, error: OSError) -> InputError:
     """The error for a file that cannot be written."""
     if not path.parent.is_dir():
-        return InputError("its folder is not there", "Make the folder first, or choose another place.", path=path)
+        return InputError("its folder does not exist", "Create the folder first, or choose another place.", path=path)
     if path.is_dir():
         return InputError("this is a folder, not a file", "Give the name of a file.", path=path)
     return InputError(f"cannot be written: {error.strerror}", "Choose another place.", path=path)

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 LOST = (ServiceUnavailable, SessionExpired, IncompleteCommit)  # the server went away; it may come back
 OUTAGE_SECONDS = 180.0  # how long a write waits for a server that went away (a restart took 10-42 s)
-OUTAGES = 10  # so often one call is done again: a statement that ends the server each time is not repeated for ever
+OUTAGES = 10  # how often one call is repeated: a statement that crashes the server each time is not repeated forever
 UNAVAILABLE = "DatabaseUnavailable"  # the server answers while the database is still starting
 SNAPSHOT_ATTEMPTS = 3
 _WAITING_FOR = "waiting for {} to come back"
@@ -188,7 +188,7 @@ class Graph:
         """Run `work` in one managed transaction. It may run more than once, so it must be idempotent."""
 
         def attempt() -> T:
-            with _translated(self.uri), _retries_told(self), self._session(neo4j.WRITE_ACCESS) as session:
+            with _translated(self.uri), _retries_logged(self), self._session(neo4j.WRITE_ACCESS) as session:
                 return session.execute_write(lambda transaction: work(Transaction(transaction)))
 
         return self._lasting(attempt)
@@ -234,7 +234,7 @@ class Graph:
             try:
                 return self.verify()
             except DatabaseError as error:
-                if isinstance(error, LoginFailed) or time.monotonic() > deadline or interrupt.was_asked():
+                if isinstance(error, LoginFailed) or time.monotonic() > deadline or interrupt.was_interrupted():
                     raise
                 time.sleep(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, 5.0)
@@ -245,7 +245,7 @@ class Graph:
             try:
                 return work()
             except ConnectionFailed:
-                if not self._is_patient or outage_number == OUTAGES or interrupt.was_asked():
+                if not self._is_patient or outage_number == OUTAGES or interrupt.was_interrupted():
                     raise
                 self.wait()
         raise AssertionError("unreachable")
@@ -272,7 +272,7 @@ logging.getLogger("neo4j").addHandler(_Retries(logging.WARNING))
 
 
 @contextmanager
-def _retries_told(graph: Graph) -> Iterator[None]:
+def _retries_logged(graph: Graph) -> Iterator[None]:
     """While a patient graph writes, one line when the driver tries again."""
     context_token = _WAITING.set([graph.uri] if graph._is_patient else None)
     try:
@@ -290,14 +290,14 @@ def _translated(uri: str) -> Iterator[None]:
         hint = "Check NEO4J_USERNAME and NEO4J_PASSWORD, or unset NEO4J_URI to use the local server."
         raise LoginFailed(f"{uri} refuses the login", hint, code=error.code or "") from None
     except LOST:
-        hint = "Start it with `kgp db start`, or check NEO4J_URI. Where it is running, it may be busy: try again later."
+        hint = "Start it with `kgp db start`, or check NEO4J_URI. If it is running, it may be busy: try again later."
         raise ConnectionFailed(f"no Neo4j answers at {uri}", hint) from None
     except (ConfigurationError, ValueError) as error:
         raise SettingsError(f"{uri} is not a usable Neo4j address: {error}", "Check NEO4J_URI.") from None
     except TransientError as error:
         if (error.code or "").endswith(UNAVAILABLE):
             raise ConnectionFailed(f"the database at {uri} is not available", "Wait until it has started.") from None
-        hint = "Try again; if it was memory, give the server more."
+        hint = "Try again; if memory ran out, give the server more."
         raise DatabaseError(
             f"the database gave up on the transaction: {error.code}", hint, code=error.code or ""
         ) from None

@@ -31,7 +31,7 @@ SIGNALS: Final = tuple(signal.Signals[name] for name in _NAMES if hasattr(signal
 UNWIND = 10.0  # seconds; tests shorten it
 REPORT: Final = 3.0  # seconds after that, in which the report is to be written
 
-_asked = False
+_stop_requested = False
 _timed = False  # whether the process ends by the clock
 _finished = False  # whether all is done and printed
 _end: Callable[[], None] | None = None  # ends the process that does not end by itself
@@ -80,11 +80,11 @@ def checkpoints() -> Iterator[Checkpoints]:
         return
 
     def handle(signal_number: int, frame: FrameType | None) -> None:
-        global _asked
+        global _stop_requested
         if checkpoint_timer.stopping:
             interrupted(signal_number, frame)
         checkpoint_timer.stopping = True
-        _asked = _end is not None
+        _stop_requested = _end is not None
 
     previous_handlers = {signal_number: signal.getsignal(signal_number) for signal_number in SIGNALS}
     for signal_number, previous_handler in previous_handlers.items():
@@ -101,8 +101,8 @@ def checkpoints() -> Iterator[Checkpoints]:
 
 def interrupted(number: int = 0, frame: FrameType | None = None) -> None:
     """A handler of signals that stops the work at once."""
-    global _asked
-    _asked = _end is not None  # a program that uses the library goes on after the interrupt
+    global _stop_requested
+    _stop_requested = _end is not None  # a program that uses the library goes on after the interrupt
     _end_by_the_clock()
     raise KeyboardInterrupt
 
@@ -127,9 +127,9 @@ def deferred() -> Iterator[None]:
         signal.raise_signal(received_signals[0])
 
 
-def was_asked() -> bool:
+def was_interrupted() -> bool:
     """Whether a signal came: what code that is under way makes of a `KeyboardInterrupt` may be any other error."""
-    return _asked
+    return _stop_requested
 
 
 def install(end: Callable[[], None]) -> None:
@@ -138,8 +138,8 @@ def install(end: Callable[[], None]) -> None:
     `end` reports the interrupt and ends the process; it is called in another thread where the work goes on in spite of
     the signal.
     """
-    global _asked, _timed, _finished, _end
-    _asked, _timed, _finished, _end = False, False, False, end
+    global _stop_requested, _timed, _finished, _end
+    _stop_requested, _timed, _finished, _end = False, False, False, end
     atexit.unregister(_leave)
     atexit.register(_leave)  # early, so that it is called after what libraries register
     for signal_number in SIGNALS:

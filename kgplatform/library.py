@@ -90,10 +90,10 @@ class KnowledgeGraph(Graph):
         """
         import pandas as pd
 
-        from kgplatform.named_queries import statement_of
+        from kgplatform.named_queries import resolve_statement
         from kgplatform.readonly import open_query
 
-        statement, bound_parameters = statement_of(self, name_or_cypher, parameters)
+        statement, bound_parameters = resolve_statement(self, name_or_cypher, parameters)
         with open_query(self, statement, bound_parameters, seconds=seconds, limit=limit) as answer:
             return pd.DataFrame(list(answer), columns=list(answer.columns))
 
@@ -142,8 +142,8 @@ class KnowledgeGraph(Graph):
         """
         from kgplatform.search.search import Searcher
 
-        open_given = None if encoder is None else lambda: encoder
-        return Searcher(self, open_given).search(text, **conditions)
+        make_encoder = None if encoder is None else lambda: encoder
+        return Searcher(self, make_encoder).search(text, **conditions)
 
     def triples(self, selection: Selection | None = None) -> Triples:
         """The selected edges with ids for entities and relations; all of images, concepts, entities and things without
@@ -240,9 +240,9 @@ class KnowledgeGraph(Graph):
 
     def _repr_html_(self) -> str:
         """Counts, and a drawing of a few edges around the most connected concept, for a notebook."""
-        from kgplatform.notebook import html_of
+        from kgplatform.notebook import graph_html
 
-        return html_of(self)
+        return graph_html(self)
 
 
 class Naf:

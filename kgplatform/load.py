@@ -84,7 +84,7 @@ def write_by_id(
     return results
 
 
-# Writes the batch's elements in the transaction, asserted by the run; the last argument: whether to plan anew.
+# Writes the batch's elements in the transaction, asserted by the run; the last argument: whether to plan again.
 Merge = Callable[[Transaction, PreparedBatch, str, bool], Merged]
 
 
@@ -105,7 +105,7 @@ class Load:
         self._merge = merging
         self._extends = extends
         self._attempt = uuid.uuid4().hex
-        self._done_before = 0
+        self._previous_rows_done = 0
         self._record = True  # a finished run that is loaded again only counts what is new
         self._batches = 0
         self.position = 0
@@ -121,10 +121,10 @@ class Load:
             raise KgpError(f"run {self._run} is half undone", f"Finish it first: kgp runs undo {self._run}")
         self._record = self._extends or run_state["was"] != "done"
         if self._record and run_state["was"] in ("running", "done"):
-            self._done_before = run_state["rows_done"]
+            self._previous_rows_done = run_state["rows_done"]
             self.written = run_state["rows_written"]
             self.enriched = run_state["rows_enriched"]
-        return self._done_before
+        return self._previous_rows_done
 
     @property
     def repeats(self) -> bool:
@@ -141,7 +141,7 @@ class Load:
         """Write one batch, exactly once, regardless of what happens to the connection meanwhile."""
         batch = prepared.batch
         self.position += batch.read
-        if self.position <= self._done_before:
+        if self.position <= self._previous_rows_done:
             return
         batch_token = f"{self._attempt}:{self.position}"
         merged = self._graph.transact(lambda transaction: self._write(transaction, prepared, batch_token))
@@ -155,10 +155,10 @@ class Load:
         run_state = take_lock(transaction, self._run)
         if run_state["status"] not in ("running", "done"):
             raise KgpError(f"run {self._run} was undone while it was loaded", "Load it again when the undo is done.")
-        if run_state["batch"] == batch_token:  # it went through before, only the answer was lost
+        if run_state["batch"] == batch_token:  # it succeeded before, only the answer was lost
             return Merged(run_state["written"], run_state["enriched"])
         if self._record and not self._extends and run_state["rows_done"] >= self.position:
-            return Merged()  # another loader of the same run was quicker
+            return Merged()  # another loader of the same run was faster
         merged = self._merge(transaction, prepared, self._run, self._batches < REPLANNED_BATCHES)
         if self.repeats and not (merged.written or merged.enriched):
             return merged  # the record of a finished run changes only with what it asserts
@@ -246,11 +246,13 @@ def _split(batch: GraphBatch, edge_count: int) -> Iterable[GraphBatch]:
     """The batch as two: its first edges with their nodes, and the rest."""
     edge_items = list(batch.edges.items())
     first_batch = GraphBatch(
-        read=edge_count, edges=dict(edge_items[:edge_count]), given=None if batch.given is None else edge_count
+        read=edge_count,
+        edges=dict(edge_items[:edge_count]),
+        stated_edges=None if batch.stated_edges is None else edge_count,
     )
     for (head_ref, _, tail_ref), _properties in edge_items[:edge_count]:
         first_batch.nodes[head_ref] = batch.nodes[head_ref]
         first_batch.nodes[tail_ref] = batch.nodes[tail_ref]
     second_batch = GraphBatch(batch.read - edge_count, batch.nodes, dict(edge_items[edge_count:]), batch.rejects)
-    second_batch.given = None if batch.given is None else batch.given - edge_count
+    second_batch.stated_edges = None if batch.stated_edges is None else batch.stated_edges - edge_count
     return first_batch, second_batch

@@ -99,7 +99,7 @@ def _greedy(graph: Graph) -> Filtered:
         gain_heap.append((-len(image_row["concepts"]), image_row["rank"], image_row["image"]))
     heapq.heapify(gain_heap)
     covered_concepts: set[str] = set()
-    kept_images: list[str] = []
+    selected_images: list[str] = []
     curve: list[tuple[int, int]] = []
     while gain_heap:
         stored_gain, rank, image_id = heapq.heappop(gain_heap)
@@ -110,14 +110,14 @@ def _greedy(graph: Graph) -> Filtered:
             heapq.heappush(gain_heap, (current_gain, rank, image_id))
             continue
         covered_concepts |= concepts_by_image[image_id]
-        kept_images.append(image_id)
-        curve.append((len(kept_images), len(covered_concepts)))
-    answer = graph.write(queries.get("naf/keep_listed"), images=kept_images).records
+        selected_images.append(image_id)
+        curve.append((len(selected_images), len(covered_concepts)))
+    answer = graph.write(queries.get("naf/keep_listed"), images=selected_images).records
     image_count = answer[0]["images"] if answer else 0
-    return Filtered(len(kept_images), image_count, len(covered_concepts), "greedy", curve)
+    return Filtered(len(selected_images), image_count, len(covered_concepts), "greedy", curve)
 
 
-def export_kept(graph: Graph, folder: Path) -> dict[str, int]:
+def export_selected(graph: Graph, folder: Path) -> dict[str, int]:
     """Write the filtered graph as ``MedMKG.csv`` and ``image_mapping.csv``, in place of an earlier one in the folder;
     returns rows written to each. Raises `UsageError` where the folder holds other files.
     """

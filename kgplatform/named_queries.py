@@ -27,7 +27,7 @@ def named_query(name: str) -> Query:
     """The query of that name, if people may run it. Raises `NotFoundError`, with suggestions, and `QueryRefused`."""
     query = queries.get(name)
     if name.split("/")[0] not in FOLDERS:
-        raise QueryRefused(f"{name} is part of the platform's own work", "`kgp query --list` shows what can be run.")
+        raise QueryRefused(f"{name} is an internal query of the platform", "`kgp query --list` shows what can be run.")
     check_query_text(query.text)
     return query
 
@@ -57,7 +57,9 @@ def check_keys(graph: Graph, query: Query, values: Mapping[str, Any]) -> None:
             raise NotFoundError(f"the graph has no {name if name == 'image' else 'node'} {value}", hint)
 
 
-def statement_of(graph: Graph, name_or_cypher: str, parameters: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def resolve_statement(
+    graph: Graph, name_or_cypher: str, parameters: Mapping[str, Any]
+) -> tuple[str, Mapping[str, Any]]:
     """The text of a statement, and its parameters with the defaults of a named query filled in.
 
     Raises as `named_query` and `check_keys` do, and `UsageError` for a parameter that a named query does not have.

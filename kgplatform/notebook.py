@@ -14,7 +14,7 @@ COUNTS: Final = 10  # of the titles of `kgp stats`: those that are counts
 EDGES: Final = 12  # of the drawing
 
 
-def html_of(graph: Graph) -> str:
+def graph_html(graph: Graph) -> str:
     """The counts of `kgp stats` as a table, and the drawing as an SVG image in the page."""
     figures = stats.overview(graph)
     counts = "".join(

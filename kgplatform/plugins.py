@@ -26,8 +26,8 @@ def registered_names(group: str) -> list[str]:
     return sorted(entry_points(group=f"kgplatform.{group}").names)
 
 
-def load_plugin(group: str, name: str, what: str) -> Any:
-    """What is registered under that name in ``kgplatform.<group>``; `what` is the kind of thing, for the error.
+def load_plugin(group: str, name: str, noun: str) -> Any:
+    """What is registered under that name in ``kgplatform.<group>``; `noun` is the kind of thing, for the error.
 
     Raises `UsageError`, which suggests names, for an unknown one.
     """
@@ -35,5 +35,5 @@ def load_plugin(group: str, name: str, what: str) -> Any:
     if name not in registered.names:
         plugin_names = registered_names(group)
         hint = did_you_mean(name, plugin_names, f"{group.capitalize()}: {', '.join(plugin_names)}.")
-        raise UsageError(f"there is no {what} called {name}", hint)
+        raise UsageError(f"there is no {noun} called {name}", hint)
     return registered[name].load()

@@ -166,7 +166,7 @@ def _distinct(predictions: Iterable[Prediction]) -> list[Prediction]:
     for (head, relation, tail), same_triplet in groupby(sorted(set(predictions), key=_triplet), key=_triplet):
         first_prediction, *other_predictions = same_triplet
         if other_predictions:
-            problem = f"{_shown(head)} {relation} {_shown(tail)} is predicted with several scores or ranks"
+            problem = f"{_format_node(head)} {relation} {_format_node(tail)} is predicted with several scores or ranks"
             raise InputError(problem, f"Keep one of them. {_HINT}")
         distinct.append(first_prediction)
     if not distinct:
@@ -189,14 +189,14 @@ def _require_entities(graph: Graph, predictions: list[Prediction]) -> None:
                 if position not in existing_positions
             ]
     if missing_refs:
-        examples = ", ".join(map(_shown, missing_refs[:MAX_UNKNOWN])) + (
+        examples = ", ".join(map(_format_node, missing_refs[:MAX_UNKNOWN])) + (
             " …" if len(missing_refs) > MAX_UNKNOWN else ""
         )
         problem = f"{len(missing_refs):,} of {len(end_refs):,} predicted entities are not in the graph: {examples}"
         raise InputError(problem, f"Predict with the export of this graph, or load what it lacks. {_HINT}")
 
 
-def _shown(node_ref: NodeRef) -> str:
+def _format_node(node_ref: NodeRef) -> str:
     label, entity_key = node_ref
     return f"{label} {entity_key if entity_key.isprintable() and len(entity_key) <= 80 else '(unprintable key)'}"
 

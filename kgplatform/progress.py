@@ -15,7 +15,7 @@ class Progress(Protocol):
         """Report that so much is done."""
 
 
-ProgressOf: TypeAlias = Callable[[str], Progress]  # for a subject in the plural, such as "images"
+SubjectProgress: TypeAlias = Callable[[str], Progress]  # for a subject in the plural, such as "images"
 
 
 def no_progress(done: int, total: int | None, /, *, loss: float | None = None) -> None:

@@ -120,8 +120,8 @@ def _to_node(py2neo: ModuleType, node_ref: NodeRef, properties: Properties) -> p
     _check_properties(properties)
     node_labels = [node_label]
     if node_label == "Thing":
-        thing_kind = node_key.partition(":")[0]
-        node_labels += [thing_kind] if thing_kind != node_label else []
+        entity_kind = node_key.partition(":")[0]
+        node_labels += [entity_kind] if entity_kind != node_label else []
     node_labels += presence_labels(node_label, properties)
     node = py2neo.Node(*node_labels)
     node.update({**properties, NODE_TYPES[node_label].key: node_key})
@@ -164,8 +164,8 @@ def _check_node(node_label: str, node_key: str) -> None:
     if id_form is not None and not id_form.fullmatch(node_key):
         raise InputError(f"the {NODE_TYPES[node_label].key} of a node of label {node_label} does not have its form")
     if node_label == "Thing":
-        thing_kind, separator, identity = node_key.partition(":")
-        if not separator or not identity or LABEL.fullmatch(thing_kind) is None or thing_kind in _OWN_LABELS:
+        entity_kind, separator, identity = node_key.partition(":")
+        if not separator or not identity or LABEL.fullmatch(entity_kind) is None or entity_kind in _OWN_LABELS:
             raise InputError("the id of a Thing must be TYPE:ID, TYPE being a label that is not the platform's own")
 
 

@@ -58,14 +58,14 @@ class Parameter:
             parsed_value = json.loads(text)
         except json.JSONDecodeError:
             parsed_value = None
-        self.check(parsed_value, shown=text)
+        self.check(parsed_value, label=text)
         return parsed_value
 
-    def check(self, value: Any, shown: str = "the value") -> None:
+    def check(self, value: Any, label: str = "the value") -> None:
         """Raise `UsageError` unless `value` has the declared type."""
         is_wrong_bool = isinstance(value, bool) and self.type in ("integer", "float")
         if is_wrong_bool or not isinstance(value, _TYPES[self.type]):
-            raise UsageError(f"parameter {self.name}: {shown} is not of type {self.type}", self.doc)
+            raise UsageError(f"parameter {self.name}: {label} is not of type {self.type}", self.doc)
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm")
 MIMIC_SUFFIXES: Final = (".jpg", ".png", ".dcm")  # of MIMIC-CXR-JPG and MIMIC-CXR, the first that exists
 LEAST_SIDE: Final = 16  # pixels: a smaller image shows nothing
-MAX_PIXELS: Final = 50_000_000  # a chest radiograph has some 9 million
+MAX_PIXELS: Final = 50_000_000  # a chest radiograph has about 9 million
 MAX_BYTES: Final = 200_000_000
 MEMORY: Final = 230_000_000  # bytes that reading an image may take ...
-MEMORY_PER_BYTE: Final = 16  # ... and for each byte of its file: large images that are no bombs are large files
+MEMORY_PER_BYTE: Final = 16  # ... and for each byte of its file: large images that are not bombs are large files
 BLOCK: Final = 1 << 20  # pixels that are floating-point numbers at a time
-_BYTES_OF_MODE: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # a pixel in Pillow; 4 in others
+_BYTES_PER_PIXEL: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # a pixel in Pillow; 4 in others
 
 
-def place(root: Path, path: str) -> Path | None:
+def resolve_image_path(root: Path, path: str) -> Path | None:
     """Where an image of the graph lies below a folder; None for a path that leads out of it, or that can be none."""
     try:
         image_path = root / path
@@ -47,9 +47,11 @@ def read_radiograph(path: Path, draft: int | None = None, *, blank: bool = True)
     """
     image = _read(path, draft)
     if not blank and min(image.size) < LEAST_SIDE:
-        raise InputError(f"is no radiograph: {image.width} x {image.height} pixels", "Give a whole image.", path=path)
+        raise InputError(
+            f"is not a radiograph: {image.width} x {image.height} pixels", "Give a complete image.", path=path
+        )
     if not blank and len(set(image.getextrema())) == 1:
-        raise InputError("is blank: all its pixels are alike", "Give an image that shows something.", path=path)
+        raise InputError("is blank: all its pixels are equal", "Give an image that shows something.", path=path)
     return image
 
 
@@ -82,14 +84,14 @@ def square(image: Image, size: int) -> Image:
 
 def _bad(image_path: Path) -> InputError:
     return InputError(
-        "is no readable radiograph", "Give a whole PNG, JPEG, TIFF or DICOM file of one image.", path=image_path
+        "is not a readable radiograph", "Give a complete PNG, JPEG, TIFF or DICOM file of one image.", path=image_path
     )
 
 
 def _check_memory(image_path: Path, image_file: BinaryIO, pixel_count: int, needed_bytes: int) -> None:
     """Raise `InputError` where an image has too many pixels, or reading it takes more bytes than its file warrants."""
     if pixel_count > MAX_PIXELS or needed_bytes > MEMORY + MEMORY_PER_BYTE * os.fstat(image_file.fileno()).st_size:
-        hint = "Make it smaller; a chest radiograph has some 9 million pixels."
+        hint = "Make it smaller; a chest radiograph has about 9 million pixels."
         raise InputError(f"is too large an image: {pixel_count:,} pixels", hint, path=image_path)
 
 
@@ -103,7 +105,7 @@ def _plain(image_file: BinaryIO, image_path: Path, draft: int | None) -> Image:
         coefficient_bytes = 2 * len(image.getbands()) * full_pixels if "progressive" in image.info else 0
         if draft is not None:
             image.draft("L", (draft, draft))
-        draft_pixels, bytes_per_pixel = image.width * image.height, _BYTES_OF_MODE.get(image.mode, 4)
+        draft_pixels, bytes_per_pixel = image.width * image.height, _BYTES_PER_PIXEL.get(image.mode, 4)
         copy_count = 2 if image.format == "TIFF" else 1  # a strip may be the whole image
         _check_memory(
             image_path,
@@ -155,7 +157,9 @@ def _dicom(image_file: BinaryIO, image_path: Path) -> Image:
 
     if read_file_meta_info(image_path).TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
         raise InputError(  # pydicom would inflate all of it, however much that is
-            "is a deflated DICOM file, which is not read", "Convert it to another transfer syntax.", path=image_path
+            "is a deflated DICOM file, which is not supported",
+            "Convert it to another transfer syntax.",
+            path=image_path,
         )
     _check_header(dcmread(image_file, stop_before_pixels=True, defer_size=BLOCK), image_file, image_path)
     image_file.seek(0)
@@ -201,7 +205,7 @@ def _check_header(dataset: Dataset, image_file: BinaryIO, image_path: Path) -> N
     if frame_count != 1 or sample_count != 1:
         content = f"{frame_count:,} frames" if frame_count != 1 else "a colour image"
         raise InputError(
-            f"is a DICOM file with {content}, where one grey image is needed", "Convert it.", path=image_path
+            f"is a DICOM file with {content}, where one greyscale image is needed", "Convert it.", path=image_path
         )
     pixel_count, bytes_per_sample = int(dataset.Rows) * int(dataset.Columns), -(-bits_per_sample // 8)
     if pixel_count < 1 or not 1 <= bits_per_sample <= 64:

@@ -260,10 +260,10 @@ def _plain(token: _Token) -> str:
     return token.text[1:-1].replace("``", "`") if token.kind == "quoted" else token.text
 
 
-_PLACE = re.compile(r"\(line (\d+), column (\d+) \(offset: \d+\)\)")
+_POSITION = re.compile(r"\(line (\d+), column (\d+) \(offset: \d+\)\)")
 
 
-def _own_place(position_match: re.Match[str]) -> str:
+def _own_position(position_match: re.Match[str]) -> str:
     line_number, column_number = int(position_match[1]), int(position_match[2])
     return f"(line {line_number}, column {_own_column(line_number, column_number)})"
 
@@ -305,7 +305,7 @@ def _explained(graph: Graph, bounds: Bounds, slow: _Slow = _RUNNING) -> Iterator
             has_ended = end(graph, bounds)
             raise _exceeded(bounds, slow, has_ended) from None
         if "SyntaxError" in error.code:
-            raise DatabaseError(_PLACE.sub(_own_place, error.message), error.hint, code=error.code) from None
+            raise DatabaseError(_POSITION.sub(_own_position, error.message), error.hint, code=error.code) from None
         if reason := next((text for name, text in _REASONS.items() if error.code.endswith(name)), ""):
             raise DatabaseError(reason, "Check the values that the statement computes with.", code=error.code) from None
         if "OutOfMemory" in error.code:
@@ -319,7 +319,7 @@ def _explained(graph: Graph, bounds: Bounds, slow: _Slow = _RUNNING) -> Iterator
 def _exceeded(bounds: Bounds, slow: _Slow, has_ended: bool) -> DatabaseError:
     if bounds.exceeded == "size":
         problem = f"the query was stopped: a row of its answer has more than {RECORD_BYTES // 1024**2} MiB"
-        hint = "Return rows in place of one long list (UNWIND, or no collect())."
+        hint = "Return rows instead of one long list (UNWIND, or no collect())."
     else:
         problem, hint = slow.problem.format(bounds.seconds), slow.hint
     if not has_ended and slow is _RUNNING:

@@ -45,7 +45,8 @@ def check_cost(tokens: Tokens, parameters: Mapping[str, Any]) -> None:
     )
     if doublings > DOUBLINGS:
         raise QueryRefused(
-            "the statement doubles a value again and again", "A text or list that grows so does not fit a server."
+            "the statement doubles a value again and again",
+            "A text or list that grows like this does not fit into the server's memory.",
         )
     if any(previous_token[1] == "=" and next_token[1] == "~" for previous_token, next_token in pairwise(tokens)):
         string_texts = [
@@ -244,7 +245,7 @@ def _check_reduce(reduce_body: Tokens) -> None:
     if is_replaced_twice or max(occurrences.values(), default=0) > 1:
         raise QueryRefused(
             f"reduce() has {accumulator[:40]} twice in one step, so that it may double with each",
-            "Neo4j cannot end this while it runs. Write it with the value once in a step.",
+            "Neo4j cannot end this while it runs. Use the value only once in a step.",
         )
 
 
@@ -261,7 +262,7 @@ def _check_pattern(pattern: str) -> None:
     if _NESTED.search(plain_pattern) or len(_UNBOUNDED.findall(plain_pattern)) > REPEATS:
         raise QueryRefused(
             "a regular expression repeats what repeats, or has many repetitions",
-            "Such a search may take for ever, and Neo4j cannot end it. Use CONTAINS, or fewer repetitions.",
+            "Such a search may never end, and Neo4j cannot end it. Use CONTAINS, or fewer repetitions.",
         )
 
 

@@ -91,7 +91,7 @@ def _take_out(graph: Graph, run: str, element_kind: str) -> list[WriteResult]:
 
     def take_out(transaction: Transaction, id_chunk: list[int], run_state: Mapping[str, Any]) -> WriteResult:
         if run_state["status"] != "undoing":
-            return WriteResult()  # another undo was quicker, and the run may have been loaded again since
+            return WriteResult()  # another undo was faster, and the run may have been loaded again since
         return transaction.run(queries.get(f"runs/undo_{element_kind}"), run=run, ids=id_chunk, own=OWN)
 
     return write_by_id(graph, run, element_ids, take_out)

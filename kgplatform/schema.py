@@ -63,7 +63,7 @@ DERIVED: Final = ("naf", "naf_rank", "naf_kept", "embedding", "embedding_model")
 CLAIMS: Final = "who_claims"
 FORMER_CLAIMS: Final = "claims"  # its name in earlier versions, and still in digests
 
-# What no run claims: keys, and the platform's own notes.
+# What no run claims: keys, and the platform's own records.
 UNCLAIMED: Final = ("id", "cui", "runs", CLAIMS, FORMER_CLAIMS, *DERIVED)
 
 CONCEPT_ID: Final = re.compile(r"C[0-9]{7}")
@@ -72,7 +72,7 @@ LABEL: Final = re.compile(r"[A-Z][A-Za-z0-9_]{0,62}")  # a second label of a Thi
 # UMLS RELA names are letters, digits, `_` and `-` (`co-occurs_with`); nothing in this set can end an identifier.
 RELATION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 
-# Types with a meaning of their own: (head label, tail label). No source may use them between other nodes.
+# Types with a special meaning: (head label, tail label). No source may use them between other nodes.
 RESERVED: Final = {
     **{stance.value: ("Image", "Concept") for stance in Stance},
     "SHOWS": ("Image", "Entity"),

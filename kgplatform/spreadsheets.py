@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-# What a spreadsheet takes for a formula, whatever white space is before it, and however often it is escaped already.
+# What a spreadsheet reads as a formula, after any white space, and however often it is already escaped.
 _FORMULA: Final = re.compile(r"'*(\s*[=+\-@＝＋－＠]|[\t\r\n])")
 
 

@@ -20,7 +20,7 @@ from typing import Final
 from kgplatform.errors import InputError, KgpError, UsageError
 
 logger = logging.getLogger(__name__)
-_OF_DISKS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_DISK_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _IN_RUST: Final = re.compile(r"\(os error (\d+)\)")
 _IN_TORCH: Final = re.compile(r"iostream error|PytorchStreamWriter failed")  # the reason is lost there
 _ROOM: Final = "Make room on the disk, or name another one, and give the same command again."
@@ -35,7 +35,7 @@ def staged_folder(path: Path, written: Callable[[Path], Collection[str]], *, mod
     """
     path = _resolved(path)
     _check_folder(path, written)
-    with _errors_of(path):
+    with _explained_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
         partial_folder, previous_folder = _hidden(path, "partial"), _hidden(path, "old")
@@ -60,7 +60,7 @@ def disk_error(error: BaseException) -> OSError | None:
     while cause is not None:
         match = _IN_RUST.search(str(cause))
         error_number = cause.errno if isinstance(cause, OSError) else int(match[1]) if match else None
-        if error_number in _OF_DISKS:
+        if error_number in _DISK_ERRORS:
             return OSError(error_number, os.strerror(error_number))
         if isinstance(cause, RuntimeError) and _IN_TORCH.search(str(cause)):
             return OSError(errno.ENOSPC, "the disk is full or fails")
@@ -96,13 +96,13 @@ def _check_folder(folder_path: Path, written: Callable[[Path], Collection[str]])
     if not folder_path.exists():
         return
     if not folder_path.is_dir():
-        raise UsageError(f"{folder_path} is not a folder", "Name another folder.")
+        raise UsageError(f"{folder_path} is not a folder", "Choose another folder.")
     if not (existing_files := files_below(folder_path)):
         return
     own_files = set(written(folder_path))
     if foreign_file := next((file_name for file_name in existing_files if file_name not in own_files), None):
-        hint = "Move it away, or name another folder."
-        raise UsageError(f"{folder_path} holds {foreign_file}, which this command did not write", hint)
+        hint = "Move it, or choose another folder."
+        raise UsageError(f"{folder_path} contains {foreign_file}, which this command did not write", hint)
 
 
 def _hidden(target_path: Path, suffix: str) -> Path:
@@ -113,7 +113,7 @@ def _resolved(target_path: Path) -> Path:
     try:
         return target_path.resolve()
     except (OSError, RuntimeError):  # links in a circle
-        raise InputError("cannot be written: its links lead nowhere", path=target_path) from None
+        raise InputError("cannot be written: its links form a loop", path=target_path) from None
 
 
 def remove_leftovers(path: Path) -> None:
@@ -128,22 +128,24 @@ def remove_leftovers(path: Path) -> None:
             continue
         if suffix == "old" and not path.exists():
             leftover.rename(path)
-            logger.info(f"{path}: a command that was stopped had moved it aside; it is back")
+            logger.info(f"{path}: restored; an interrupted command had moved it aside")
         elif leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
-            logger.info(f"removed what a command that was stopped left of {path}")
+            logger.info(f"removed what an interrupted command left of {path}")
         else:
             leftover.unlink(missing_ok=True)
 
 
 @contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
+def _explained_errors(path: Path) -> Iterator[None]:
     """Errors of writing as errors of `path`, which the user named; those of other files are let through."""
     try:
         yield
     except OSError as error:
         own_prefixes = (str(path), str(path.parent), *(str(_hidden(path, suffix)) for suffix in ("partial", "old")))
-        if not (error.errno in _OF_DISKS if error.filename is None else str(error.filename).startswith(own_prefixes)):
+        if not (
+            error.errno in _DISK_ERRORS if error.filename is None else str(error.filename).startswith(own_prefixes)
+        ):
             raise
         hint = "Check the path, its permissions and the space on the disk."
         if error.errno in (errno.EBUSY, errno.EXDEV):

@@ -109,7 +109,7 @@ class GraphStats:
         `plot_semantic_types`.
         """
         if not self.shares:
-            hint = "They come with a lexicon that has them: `kgp construct run --lexicon` (see docs/construct.md)."
+            hint = "Load them with a lexicon that has them: `kgp construct run --lexicon` (see docs/construct.md)."
             raise KgpError("no concept has a semantic type, so there is nothing to plot", hint)
         plot_semantic_types(self.shares, self.coverage, path)
 
@@ -166,7 +166,7 @@ def plot_semantic_types(shares: Sequence[Mapping[str, Any]], coverage: Sequence[
     except ImportError:
         raise missing("matplotlib", "plot") from None
     if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path} is no name of a plot", f"End it with one of {', '.join(SUFFIXES)}.")
+        raise UsageError(f"{path} is not the name of a plot file", f"Use one of the endings {', '.join(SUFFIXES)}.")
     coverage_by_side = {record["side"]: record for record in coverage}
     labels_by_side = {side: [_wrapped(record) for record in shares if record["side"] == side] for side in SIDES}
     line_count = max(sum(label.count("\n") + 2 for label in side_labels) for side_labels in labels_by_side.values())
@@ -175,10 +175,12 @@ def plot_semantic_types(shares: Sequence[Mapping[str, Any]], coverage: Sequence[
         percents = [record["percent"] for record in shares if record["side"] == side]
         bars = axes.barh(range(len(percents)), percents, color="tab:blue")
         axes.bar_label(bars, [f"{percent:.1f} %" for percent in percents], padding=3, fontsize=8)
-        axes.set_yticks(range(len(percents)), labels_by_side[side], fontsize=8, parse_math=False)  # "$" is no formula
+        axes.set_yticks(
+            range(len(percents)), labels_by_side[side], fontsize=8, parse_math=False
+        )  # "$" is only a character
         axes.invert_yaxis()
         axes.set_xlim(0, 1.2 * max(percents, default=1.0))
-        axes.set_xlabel(f"percent of the types of {side}s that are known", fontsize=8)
+        axes.set_xlabel(f"percent of the known types of {side}s", fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(f"Semantic types of {side}s\n{coverage_sentence(coverage_by_side[side])}", fontsize=10)
     with replacing(path, has_program_mark) as staged_path:

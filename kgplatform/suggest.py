@@ -30,7 +30,7 @@ def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
         if score >= CLOSE:
             scored_names.append((-score, position, candidate))
     scored_names.sort()
-    spread = 0.0 if scored_names and scored_names[0][0] == -1.0 else SPREAD  # the same but for its case: no others
+    spread = 0.0 if scored_names and scored_names[0][0] == -1.0 else SPREAD  # the same except for case: no others
     return [candidate for score, _, candidate in scored_names[:limit] if score <= scored_names[0][0] + spread]
 
 

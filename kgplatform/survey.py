@@ -20,7 +20,7 @@ from kgplatform.spreadsheets import escaped
 from kgplatform.staging import on_disk, remove_leftovers
 from kgplatform.wording import counted, counted_or_none
 
-KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
+MAX_BUFFERED_ROWS: Final = 100_000  # a source of at most this many rows is read once
 _REJECTS: Final = "file\trow\treason\n"
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -81,7 +81,7 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
             validate_batch(batch, source)
             if batch.rejects and on_error != "skip":
                 reject = batch.rejects[0]
-                hint = "Nothing was written. Mend the row, or load the rest with --on-error skip."
+                hint = "Nothing was written. Correct the row, or load the rest with --on-error skip."
                 raise InputError(reject.reason, hint, path=reject.path, row=reject.row)
             for reject in batch.rejects:
                 write_reject(reject)
@@ -97,7 +97,7 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
                 survey.asserted += batch.asserted
                 survey.elements += len(batch.nodes) + len(batch.edges)
             if survey.batches is not None:
-                survey.batches = [*survey.batches, batch] if survey.total <= KEPT_ROWS else None
+                survey.batches = [*survey.batches, batch] if survey.total <= MAX_BUFFERED_ROWS else None
     return survey
 
 
@@ -112,7 +112,7 @@ def refuse_nothing(survey: Survey, source: Source, rejects: Path | None) -> None
         first_location = f"{first_reject.path.name}, row {first_reject.row}"
         reasons.insert(0, f"{rejected_count:,} rejected, the first of them {first_location}: {first_reject.reason}")
     row_noun = getattr(source, "rows", "rows")
-    reasons = reasons or ["none of them names anything" if survey.total else "it has no rows"]
+    reasons = reasons or ["none of them contains a node" if survey.total else "it has no rows"]
     hint = "Nothing was written. Check that it is the right file, and the options."
     if rejects is not None and rejected_count:
         hint = f"{hint} All rejected rows: {rejects}"

@@ -12,9 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-DRAWN: Final = "Phantom"
-DRAWN_BY: Final = "kgp phantom build --studies"  # the command whose folders hold synthetic radiographs
-SYNTHETIC: Final = frozenset({DRAWN, "phantom"})  # data sets that this project draws: of studies, of questions
+SYNTHETIC_DATA_SET: Final = "Phantom"
+STUDY_COMMAND: Final = "kgp phantom build --studies"  # the command whose folders hold synthetic radiographs
+# Synthetic data sets of this project: studies, questions.
+SYNTHETIC: Final = frozenset({SYNTHETIC_DATA_SET, "phantom"})
 
 
 class DataSet(NamedTuple):
@@ -29,10 +30,10 @@ NOT_STATED: Final = "the model's folder does not state what the model was traine
 UNKNOWN: Final[TrainedOn] = (DataSet("unknown", None),)  # of weights that are not of this project
 
 
-def of_names(names: Iterable[str]) -> TrainedOn:
+def from_names(names: Iterable[str]) -> TrainedOn:
     """Data sets by their names, each once."""
-    unique_names = {DRAWN if set_name in SYNTHETIC else set_name for set_name in names if set_name}
-    return tuple(DataSet(set_name, set_name == DRAWN) for set_name in sorted(unique_names))
+    unique_names = {SYNTHETIC_DATA_SET if set_name in SYNTHETIC else set_name for set_name in names if set_name}
+    return tuple(DataSet(set_name, set_name == SYNTHETIC_DATA_SET) for set_name in sorted(unique_names))
 
 
 def merge_trained_on(*several: TrainedOn) -> TrainedOn:
@@ -59,7 +60,7 @@ def document(trained: TrainedOn) -> list[dict[str, Any]]:
     return [data_set._asdict() for data_set in trained]
 
 
-def listed(trained: TrainedOn) -> str:
+def describe_trained_on(trained: TrainedOn) -> str:
     """In words, for a model card."""
     labels = {True: "synthetic", False: "real", None: "not known whether synthetic"}
     return ", ".join(f"{data_set.name} ({labels[data_set.synthetic]})" for data_set in trained) or "not stated"
@@ -89,27 +90,27 @@ def training_data_warnings(trained: TrainedOn, images: int, synthetic: int) -> l
 
 def is_synthetic(image: Path) -> bool:
     """Whether the image is one of those that `kgp phantom build` wrote into its folder."""
-    from kgplatform.contents import LISTED
+    from kgplatform.contents import CONTENTS_FILE
 
     image_path = image.resolve()
     for folder in image_path.parents:
         try:
-            modified_ns = (folder / LISTED).stat().st_mtime_ns
+            modified_ns = (folder / CONTENTS_FILE).stat().st_mtime_ns
         except OSError:
             continue
-        if image_path.relative_to(folder).as_posix() in _drawn(folder, modified_ns):
+        if image_path.relative_to(folder).as_posix() in _written_files(folder, modified_ns):
             return True
     return False
 
 
 @lru_cache(maxsize=8)
-def _drawn(folder: Path, written: int) -> frozenset[str]:
+def _written_files(folder: Path, written: int) -> frozenset[str]:
     """The files of a study set that was `written` at that time, by their places below its folder."""
     from kgplatform.contents import Contents
 
     folder_contents = Contents.read(folder)
     return (
         frozenset(folder_contents.files)
-        if folder_contents is not None and folder_contents.by == DRAWN_BY
+        if folder_contents is not None and folder_contents.by == STUDY_COMMAND
         else frozenset()
     )

@@ -43,7 +43,7 @@ def check_training_folder(folder: Path, trainer: str, model: str = "", use: str 
     Raises `UsageError` where the folder holds such a model, a training of another trainer, or anything else.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder", "Give another one by --out.")
+        raise UsageError(f"{folder} is not a folder", "Give another one with --out.")
     if model and (folder / model).is_file():
         raise UsageError(f"{folder} holds a trained model", f"Use it ({use}), or give another folder.")
     file_names = (
@@ -51,13 +51,13 @@ def check_training_folder(folder: Path, trainer: str, model: str = "", use: str 
     )
     owner = _owner(folder)
     if file_names and owner is None:
-        hint = "Give a new or an empty folder for the model by --out."
+        hint = "Give a new or an empty folder for the model with --out."
         raise UsageError(f"{folder} holds other files ({file_names[0]}), and no training", hint)
     if file_names and owner != trainer:
         folder_state = (
             "a model" if any((folder / model_file).is_file() for model_file in MODELS) else "an unfinished training"
         )
-        hint = f"Give another folder by --out. Delete this one only if nobody needs what `{owner}` left."
+        hint = f"Give another folder with --out. Delete this one only if nobody needs what `{owner}` left."
         raise UsageError(f"{folder} holds {folder_state} of `{owner}`", hint)
 
 

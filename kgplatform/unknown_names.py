@@ -11,7 +11,7 @@ from kgplatform.graph import Graph
 from kgplatform.graph_records import Notice
 from kgplatform.suggest import nearest
 
-# By GQL status: what is not there, how it is written, and the query that lists the graph's own.
+# By GQL status: what does not exist, its prefix, and the query that lists the graph's names.
 _UNKNOWN: Final = {
     "01N50": ("label", ":", "readonly/labels"),
     "01N51": ("relationship type", ":", "readonly/relations"),

@@ -8,16 +8,16 @@ from typing import Final
 _PLURAL: Final = re.compile(r"\b[a-z]+[^s\W]s\b")
 
 
-def counted(count: int, what: str, singular: str = "") -> str:
+def counted(count: int, noun: str, singular: str = "") -> str:
     """The count with what is counted, a phrase in the plural, such as "further images of a study". For a single thing
     its first plural becomes a singular; `singular` is the phrase then, where that is not enough ("image has").
     """
-    return f"{count:,} {what if count != 1 else singular or _PLURAL.sub(_singular, what, count=1)}"
+    return f"{count:,} {noun if count != 1 else singular or _PLURAL.sub(_singular, noun, count=1)}"
 
 
-def counted_or_none(count: int, what: str) -> str:
+def counted_or_none(count: int, noun: str) -> str:
     """As `counted`, with "no" in place of 0."""
-    return counted(count, what) if count else f"no {what}"
+    return counted(count, noun) if count else f"no {noun}"
 
 
 def _singular(plural: re.Match[str]) -> str:

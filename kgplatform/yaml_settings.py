@@ -37,7 +37,7 @@ T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound="FromYAML")
 
 MAX_NUMBER: Final = 1 << 31
-MAX_SHOWN: Final = 60  # characters of a name or a value that an error repeats
+MAX_QUOTED: Final = 60  # characters of a name or a value that an error repeats
 _ROOT: Final = "the settings"
 _UNKNOWN: Final = ("unexpected_keyword_argument", "invalid_key", "unknown_setting")
 _QUOTED: Final = re.compile(r"'([^']*)'")
@@ -52,7 +52,7 @@ _PROBLEMS: Final[Mapping[str, str]] = {
     "int_type": "must be a whole number",
     "less_than": "must be less than {lt:,.0f}",
     "mapping_type": "must be a mapping",
-    "string_type": "must be a text",
+    "string_type": "must be text",
     "too_long": "must have at most {max_length} entries",
     "too_short": "must have at least {min_length} entries",
 }
@@ -70,7 +70,7 @@ def _require_list(value: object) -> object:
 
 
 def _refuse(value: object) -> NoReturn:
-    raise PydanticCustomError("unknown_setting", "not a setting of a file")
+    raise PydanticCustomError("unknown_setting", "cannot be set in a file")
 
 
 class HasValue:
@@ -89,7 +89,7 @@ class HasValue:
     @staticmethod
     def _require_value(value: object) -> object:
         if value is None:
-            raise setting_error("has no value: take the line out, or write one")
+            raise setting_error("has no value: remove the line, or add a value")
         return value
 
 
@@ -106,7 +106,7 @@ NeverInFile = Annotated[T, BeforeValidator(_refuse), SkipJsonSchema()]  # a fiel
 
 @dataclass(frozen=True)
 class FromYAML:
-    """Base of settings that `settings_of_document` reads. The dataclasses in its fields are read by the same rules."""
+    """Base of settings that `parse_settings` reads. The dataclasses in its fields are read by the same rules."""
 
     __slots__ = ()
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -123,14 +123,14 @@ class YAMLSettings(FromYAML):
         """The settings in a YAML file. Raises `InputError` for what is unknown, ill-typed or out of range."""
         document = read_yaml(path, f"See {cls.examples} for examples.")
         try:
-            return cls.of(document)
+            return cls.from_document(document)
         except InputError as error:
             raise InputError(error.message, error.hint, path=path) from None
 
     @classmethod
-    def of(cls, document: object) -> Self:
+    def from_document(cls, document: object) -> Self:
         """The settings in a plain mapping. Raises `InputError`."""
-        settings = settings_of_document(cls, document, f"See {cls.examples}.")
+        settings = parse_settings(cls, document, f"See {cls.examples}.")
         settings.check()
         return settings
 
@@ -138,11 +138,11 @@ class YAMLSettings(FromYAML):
         """Raise `InputError` for values that do not go together."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them; `of` reads them back."""
+        """The settings as JSON can hold them; `from_document` reads them back."""
         return asdict(self)
 
 
-def settings_of_document(
+def parse_settings(
     kind: type[SettingsT], document: object, hint: str, *, prefix: str = "", folder: Path | None = None
 ) -> SettingsT:
     """The settings of a plain mapping. Validators find `folder` in their context: the folder that paths start from.
@@ -160,7 +160,7 @@ def settings_of_document(
     return settings
 
 
-def schema_of_settings(kind: type) -> dict[str, Any]:
+def settings_schema(kind: type) -> dict[str, Any]:
     """The JSON schema of a class of settings, as an editor uses it."""
     return _adapter(kind).json_schema(schema_generator=_Schema)
 
@@ -182,7 +182,7 @@ class _Schema(GenerateJsonSchema):
         # pydantic 2.14 says both of every dataclass, 2.12 and 2.13 of some.
         json_schema |= {"additionalProperties": False, "description": getdoc(schema["cls"])}
         bases = [base for base in schema["cls"].__mro__[1:] if issubclass(base, FromYAML)]
-        for base_properties in (schema_of_settings(base).get("properties", {}) for base in bases):
+        for base_properties in (settings_schema(base).get("properties", {}) for base in bases):
             for setting_name in json_schema["properties"].keys() & base_properties:
                 if description := base_properties[setting_name].get("description"):
                     json_schema["properties"][setting_name].setdefault("description", description)
@@ -199,7 +199,7 @@ def _input_error(kind: type, details: ErrorDetails, hint: str, prefix: str) -> I
     error_type, context = details["type"], details.get("ctx", {})
     setting_name = prefix + _dotted_name(details["loc"])
     if error_type in _UNKNOWN:
-        setting_names = _names_beside(kind, details["loc"])
+        setting_names = _sibling_names(kind, details["loc"])
         hint = did_you_mean(
             _displayed(details["loc"][-1]), setting_names, f"Settings: {', '.join(sorted(setting_names))}."
         )
@@ -209,7 +209,7 @@ def _input_error(kind: type, details: ErrorDetails, hint: str, prefix: str) -> I
     if error_type == "setting":
         return InputError(f"{setting_name} {context['problem']}", hint)
     if details["loc"][-1:] == ("[key]",):
-        return InputError(f"the names in {prefix}{_dotted_name(details['loc'][:-2])} must be texts", hint)
+        return InputError(f"the names in {prefix}{_dotted_name(details['loc'][:-2])} must be text", hint)
     value_hint = f"{_value_hint(details['input'])}{hint}"
     if error_type in ("literal_error", "enum"):
         choices = _QUOTED.findall(context["expected"])
@@ -228,9 +228,9 @@ def _dotted_name(location: tuple[int | str, ...]) -> str:
     return name
 
 
-def _names_beside(kind: type, location: tuple[int | str, ...]) -> list[str]:
+def _sibling_names(kind: type, location: tuple[int | str, ...]) -> list[str]:
     """The settings that there are where an unknown one was written."""
-    schema = schema_of_settings(kind)
+    schema = settings_schema(kind)
     mapping_schema = schema
     for part in location[:-1]:
         reference = mapping_schema["properties"][part]["$ref"]
@@ -242,7 +242,7 @@ def _value_hint(value: object) -> str:
     """What the file says, where it is short: a mapping or a list may hold anything."""
     if value is None:
         return "It has no value. "
-    return f"It says {_displayed(value)}. " if isinstance(value, bool | int | float | str) else ""
+    return f"The value is {_displayed(value)}. " if isinstance(value, bool | int | float | str) else ""
 
 
 def _displayed(value: object) -> str:
@@ -253,5 +253,5 @@ def _displayed(value: object) -> str:
         return str(value) if isinstance(value, float) or value.bit_length() < 128 else "a huge number"
     if not isinstance(value, str):
         return ""
-    cut_text = value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}…"
+    cut_text = value if len(value) <= MAX_QUOTED else f"{value[:MAX_QUOTED]}…"
     return cut_text if cut_text.isprintable() else repr(cut_text)

@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
-def groups_are_kept(config: pytest.Config, items: list[pytest.Item]) -> None:
+def keep_groups_together(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`--dist loadgroup` works by a suffix of each test's id. Without it, tests go to any process, and each loads
     the released data again and again.
     """
@@ -73,7 +73,7 @@ def interrupts_arrive() -> None:
 @pytest.fixture(autouse=True)
 def signals_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A test that calls `main` in this process does not leave the command's handlers, which end the process."""
-    for hook_name in ("_asked", "_timed", "_finished", "_end"):
+    for hook_name in ("_stop_requested", "_timed", "_finished", "_end"):
         monkeypatch.setattr(interrupt, hook_name, getattr(interrupt, hook_name))
     for hook_name in ("excepthook", "unraisablehook"):
         monkeypatch.setattr(sys, hook_name, getattr(sys, hook_name))

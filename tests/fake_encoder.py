@@ -36,7 +36,7 @@ class FakeEncoder:
         self.width = width
         self.sees = sees
         self.trained_on: TrainedOn = UNKNOWN
-        self.asked: list[Any] = []
+        self.requests: list[Any] = []
         self._left = dies
         seed = int(self.sha256[:8], 16)
         self._projection = np.random.default_rng(seed).normal(size=(TILES * TILES, width))
@@ -48,17 +48,17 @@ class FakeEncoder:
         tile_vectors = []
         for image_path in paths:
             if image_path.name == "cursed.png":
-                raise InputError("is no readable radiograph", path=image_path)
+                raise InputError("is not a readable radiograph", path=image_path)
             grey_means = (
                 np.asarray(radiograph.read_radiograph(image_path).resize((TILES, TILES)), dtype=float) / 255 - 0.5
             )
             tile_vectors.append(grey_means.ravel())
-        self.asked += paths
+        self.requests += paths
         return _unit(np.array(tile_vectors) @ self._projection)
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self._count()
-        self.asked += texts
+        self.requests += texts
         return _unit(np.array([self._words(text) for text in texts]))
 
     def reading(self, text: str) -> Reading:

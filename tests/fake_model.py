@@ -57,14 +57,14 @@ def positive(messages: list[dict[str, str]], before: int) -> FakeModelReply:
 
 
 class FakeModelServer(ThreadingHTTPServer):
-    """The server; `asked` has the messages of every request, `keys` the keys that came with them."""
+    """The server; `requests` has the messages of every request, `keys` the keys that came with them."""
 
     daemon_threads = True
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
-        self.asked: list[list[dict[str, str]]] = []
+        self.requests: list[list[dict[str, str]]] = []
         self.keys: list[str | None] = []
         self.lock = threading.Lock()
 
@@ -81,8 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request_document: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:
-            request_count = len(self.server.asked)
-            self.server.asked.append(request_document["messages"])
+            request_count = len(self.server.requests)
+            self.server.requests.append(request_document["messages"])
             self.server.keys.append(self.headers.get("Authorization"))
         reply = self.server.answer(request_document["messages"], request_count)
         time.sleep(reply.wait)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgp_loaders.phantom import study_set
-from kgplatform.generate.backend import Asked, GeneratorReply, Scored
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply, Scored
 from kgplatform.trained_on import UNKNOWN, TrainedOn
 from kgplatform.triplets.text import parse_triplets
 
@@ -49,7 +49,7 @@ def tiny_generator_settings(**changed: Mapping[str, Any] | Any) -> GeneratorSett
         document[section_name] = (
             {**document.get(section_name, {}), **new_value} if isinstance(new_value, Mapping) else new_value
         )
-    return GeneratorSettings.of(document)
+    return GeneratorSettings.from_document(document)
 
 
 def tiny_generator_training(studies: Path, folder: Path, **changed: Any) -> Work:
@@ -79,29 +79,29 @@ class Fake:
     trained_on: TrainedOn = UNKNOWN
 
     def __init__(
-        self, said: Mapping[str, str], size: int = 2, dies_after: int | None = None, wait: float = 0.0
+        self, replies_by_image: Mapping[str, str], size: int = 2, dies_after: int | None = None, wait: float = 0.0
     ) -> None:
         self.parameters: Mapping[str, Any] = {"beams": 1}
-        self.asked: list[Asked] = []
-        self._said = said
+        self.requests: list[GenerationRequest] = []
+        self._replies_by_image = replies_by_image
         self._size = size
         self._left = dies_after
         self._wait = wait
 
-    def replies(self, asked: Iterator[Asked]) -> Iterator[list[GeneratorReply]]:
+    def replies(self, requests: Iterator[GenerationRequest]) -> Iterator[list[GeneratorReply]]:
         """Batches; after so many of them, a crash."""
-        while requests := list(islice(asked, self._size)):
+        while batch := list(islice(requests, self._size)):
             if self._left == 0:
                 raise RuntimeError("the generator has crashed")
             self._left = None if self._left is None else self._left - 1
-            self.asked += requests
+            self.requests += batch
             time.sleep(self._wait)
-            yield [self._reply(request) for request in requests]
+            yield [self._reply(request) for request in batch]
 
-    def _reply(self, request: Asked) -> GeneratorReply:
-        reply_text = self._said.get(request.id)
+    def _reply(self, request: GenerationRequest) -> GeneratorReply:
+        reply_text = self._replies_by_image.get(request.id)
         if reply_text is None:
-            return GeneratorReply(request, "", (), problem="no readable radiograph")
+            return GeneratorReply(request, "", (), problem="not a readable radiograph")
         parsed_reply = parse_triplets(reply_text)
         return GeneratorReply(
             request,

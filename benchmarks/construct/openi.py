@@ -46,12 +46,12 @@ READINGS: Final = ("stance", "indexers")
 INDEXED: Final = frozenset({"versus", "vs", "probable", "probably", "likely", "most likely"})
 
 
-def part_of(uid: str) -> str:
+def split_part(uid: str) -> str:
     """Which part a report belongs to: a third, fixed for ever, is held out."""
     return PARTS[int(hashlib.sha256(f"openi {uid}".encode()).hexdigest()[:8], 16) % 3 == 0]
 
 
-def findings_of(report: Report, tagger: DictionaryTagger) -> dict[str, set[str]]:
+def tagged_findings(report: Report, tagger: DictionaryTagger) -> dict[str, set[str]]:
     """The concepts that a report shows, in each reading."""
     cuis_by_reading: dict[str, set[str]] = {reading: set() for reading in READINGS}
     for (concept, stance), evidence in annotate(report, tagger, rules()).edges.items():
@@ -63,13 +63,13 @@ def findings_of(report: Report, tagger: DictionaryTagger) -> dict[str, set[str]]
     return cuis_by_reading
 
 
-def counts_of(
+def count_findings(
     reports: list[Report], gold: dict[str, set[str]], tagger: DictionaryTagger, concepts: dict[str, set[str]]
 ) -> dict[str, dict[str, Counter[str]]]:
     """True positives, false positives and false negatives of each finding, by reading."""
     counts_by_reading = {reading: {finding: Counter[str]() for finding in concepts} for reading in READINGS}
     for report in reports:
-        cuis_by_reading = findings_of(report, tagger)
+        cuis_by_reading = tagged_findings(report, tagger)
         for reading, finding_counts in counts_by_reading.items():
             for finding, finding_cuis in concepts.items():
                 is_predicted, is_indexed = bool(cuis_by_reading[reading] & finding_cuis), finding in gold[report.study]
@@ -110,10 +110,10 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
     reports = [
         report
         for report in OpenI(arguments.data / "openi", views=()).reports()
-        if isinstance(report, Report) and part_of(report.study) == arguments.part
+        if isinstance(report, Report) and split_part(report.study) == arguments.part
     ]
     start_time = time.perf_counter()
-    counts_by_reading = counts_of(
+    counts_by_reading = count_findings(
         reports,
         gold_findings,
         tagger,

@@ -18,7 +18,7 @@ from kgplatform.construct.text import sentences
 from kgplatform.triplets.metrics import Key, count, score_documents
 from kgplatform.triplets.text import Relation, Triplet, entity
 
-MOST: Final = 12  # triplets that a baseline without a report may say
+MAX_TRIPLETS: Final = 12  # triplets that a baseline without a report may say
 _SIDE: Final = re.compile(r"\b(?:left|right)(?: - sided)?\b|\bbilateral\b", re.IGNORECASE)
 _SUGGESTS: Final = re.compile(
     r"\b(?:may represent|could represent|suggest\w*|suspicious for|concerning for|consistent with|compatible with"
@@ -27,7 +27,7 @@ _SUGGESTS: Final = re.compile(
 )
 
 
-class _Found(NamedTuple):
+class _Phrase(NamedTuple):
     """A phrase of a sentence: a finding, a place, or a degree."""
 
     start: int
@@ -64,22 +64,22 @@ class Dictionary:
             )
         return tuple(unique_triplets)
 
-    def _phrases(self, report: str) -> list[_Found]:
+    def _phrases(self, report: str) -> list[_Phrase]:
         """Phrases in order; a degree or a side within a name is part of the name."""
         phrases = []
         for phrase in self._tagger.tag(report):
             semantic_types = phrase.candidates[0].types
             kind = "place" if semantic_types and all(kind in ANATOMY for kind in semantic_types) else "finding"
-            phrases.append(_Found(phrase.start, phrase.end, kind, entity(report[phrase.start : phrase.end])))
+            phrases.append(_Phrase(phrase.start, phrase.end, kind, entity(report[phrase.start : phrase.end])))
         pattern_matches = [("degree", match) for match in DEGREE.finditer(report)]
         pattern_matches += [("side", match) for match in _SIDE.finditer(report)]
         for kind, match in pattern_matches:
             if not any(phrase.start <= match.start() < phrase.end for phrase in phrases):
-                phrases.append(_Found(match.start(), match.end(), kind, entity(match[0])))
+                phrases.append(_Phrase(match.start(), match.end(), kind, entity(match[0])))
         return sorted(phrase for phrase in phrases if phrase.text)
 
 
-def _related(report: str, phrases: Sequence[_Found]) -> Iterator[Triplet]:
+def _related(report: str, phrases: Sequence[_Phrase]) -> Iterator[Triplet]:
     findings = [phrase_index for phrase_index, phrase in enumerate(phrases) if phrase.kind == "finding"]
     for finding_index, phrase_index in enumerate(findings):
         phrase = phrases[phrase_index]
@@ -112,7 +112,7 @@ def most_frequent(
         triplet
         for triplet, _ in sorted(
             triplet_counts.items(), key=lambda triplet_and_count: (-triplet_and_count[1], triplet_and_count[0])
-        )[:MOST]
+        )[:MAX_TRIPLETS]
     ]
 
     def f1(triplet_count: int) -> float:

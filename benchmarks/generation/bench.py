@@ -36,7 +36,7 @@ from kgp_models.generator.validate import with_degrees
 from kgplatform.cli.output import note, progress
 from kgplatform.errors import UsageError
 from kgplatform.files import write_json
-from kgplatform.generate.backend import Asked
+from kgplatform.generate.backend import GenerationRequest
 from kgplatform.triplets.text import Relation, Triplet
 
 DICTIONARY, FREQUENT = "dictionary", "most-frequent"
@@ -58,12 +58,12 @@ class Case(NamedTuple):
 class Limited(Work):
     """A training on the first so many studies, whose images may all be one."""
 
-    at_most: int | None = None
+    study_limit: int | None = None
     image: Path | None = None
 
     def studies(self) -> list[Study]:
         """The training's studies."""
-        selected_studies = super().studies()[: self.at_most]
+        selected_studies = super().studies()[: self.study_limit]
         return (
             selected_studies if self.image is None else [replace(study, image=self.image) for study in selected_studies]
         )
@@ -105,9 +105,9 @@ class Bench:
             return False
         return requested_models == "all" or case.system in requested_models.split(",")
 
-    # What is asked, and what is right
+    # Questions and correct answers
 
-    def asked(self, study: Study, share: float) -> Record:
+    def record(self, study: Study, share: float) -> Record:
         """The record with that share of its sentences left out: always the same ones. Its triplets are those that the
         rest of the report says, then what the image shows.
         """
@@ -116,7 +116,7 @@ class Bench:
 
     def references(self, case: Case) -> dict[str, list[Triplets]]:
         """What the replies are compared with: what stays in the report and the image shows; and the whole report."""
-        references_by_kind = {"reference": [self.asked(study, case.share).triplets for study in self.test]}
+        references_by_kind = {"reference": [self.record(study, case.share).triplets for study in self.test]}
         if case.share:
             references_by_kind["whole report"] = [study.record().triplets for study in self.test]
         return references_by_kind
@@ -125,7 +125,7 @@ class Bench:
 
     def predicted(self, case: Case) -> dict[str, Any]:
         """What the system says of each test study, in their order, as `triplets`; with tokens and seconds."""
-        records = [self.asked(study, case.share) for study in self.test]
+        records = [self.record(study, case.share) for study in self.test]
         if case.system == DICTIONARY:
             return {"triplets": [self.dictionary.triplets(record.report) for record in records]}
         if case.system == FREQUENT:
@@ -145,7 +145,7 @@ class Bench:
         """The most frequent triplets of training records with as many sentences left out."""
         if share not in self._frequent:
             triplets_by_part = [
-                [self.asked(study, share).triplets for study in part_studies]
+                [self.record(study, share).triplets for study in part_studies]
                 for part_studies in (self.training, self._validation)
             ]
             self._frequent[share] = baselines.most_frequent(triplets_by_part[0], triplets_by_part[1], self.key)
@@ -173,12 +173,13 @@ class Bench:
     def _written(self, generator: Generator, records: Sequence[Record]) -> dict[str, Any]:
         """Ask the generator. One that cannot read an image says nothing of it."""
         requests = (
-            Asked(str(record_index), record.image, record.report) for record_index, record in enumerate(records)
+            GenerationRequest(str(record_index), record.image, record.report)
+            for record_index, record in enumerate(records)
         )
         log_progress, reply_count, start_time = progress("replies"), 0, time.monotonic()
         reply_by_index: dict[int, Any] = {}
         for batch in generator.replies(requests):
-            reply_by_index |= {int(reply.asked.id): reply for reply in batch}
+            reply_by_index |= {int(reply.request.id): reply for reply in batch}
             reply_count += len(batch)
             log_progress(reply_count, len(records))
         seconds = time.monotonic() - start_time
@@ -225,7 +226,7 @@ class Bench:
         file_name = ABOUT if stage != "vision" else checkpoint.VISION
         if (folder / STAGES[stage] / file_name).is_file():
             return
-        if not self._taken(row, settings, folder, stage):
+        if not self._reuse_training(row, settings, folder, stage):
             note(f"{row.name}: training of {STAGES[stage]}")
             image_path = self._blank if row.blind and stage == "2" else None
             train_stages(
@@ -240,14 +241,14 @@ class Bench:
         Image.new("L", (256, 256), 128).save(image_path)
         return image_path
 
-    def _taken(self, row: generation_rows.Row, settings: GeneratorSettings, folder: Path, stage: str) -> bool:
+    def _reuse_training(self, row: generation_rows.Row, settings: GeneratorSettings, folder: Path, stage: str) -> bool:
         """Whether a training that was done elsewhere could be taken."""
         source_folder: Path | None = None if row.blind and stage == "2" else self.arguments.trained
         description_path = None if source_folder is None else source_folder / "training.json"
         if source_folder is None or description_path is None or not description_path.is_file():
             return False
         document = json.loads(description_path.read_text(encoding="utf-8"))
-        source_settings = part_settings(GeneratorSettings.of(document["settings"]), stage)
+        source_settings = part_settings(GeneratorSettings.from_document(document["settings"]), stage)
         finished_file = source_folder / STAGES[stage] / (ABOUT if stage != "vision" else checkpoint.VISION)
         if (
             document["data_sha256"] != self._data(row)
@@ -296,7 +297,7 @@ def _link(source: Path, target: Path) -> None:
     """The finished part in another folder, without a copy where that can be."""
     partial_folder = target.with_name(f"{target.name}.part")
     shutil.rmtree(partial_folder, ignore_errors=True)
-    shutil.rmtree(target, ignore_errors=True)  # what is there was not finished
+    shutil.rmtree(target, ignore_errors=True)  # an existing one was not finished
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(source, partial_folder, ignore=shutil.ignore_patterns("work"), copy_function=_linked)
     partial_folder.replace(target)

@@ -19,7 +19,7 @@ from kgplatform.extras import missing
 from kgplatform.triplets.metrics import Counts, Key, count, exact_key, keyed
 from kgplatform.triplets.text import Triplet
 
-MAX_TRIPLETS: Final = 60  # triplets of a panel that are drawn; more would be no picture
+MAX_TRIPLETS: Final = 60  # triplets of a panel that are drawn; more would be unreadable
 MARGIN: Final = 16.0  # pixels around a panel
 HEAD: Final = 56.0  # pixels above a graph, for its title
 LEGEND: Final = 56.0  # pixels above all panels, of a PNG

@@ -115,16 +115,16 @@ def lay_out(edges: Sequence[LayoutEdge], texts: Mapping[str, str]) -> Layout:
 
 def _components(edges: Sequence[LayoutEdge]) -> list[list[int]]:
     """The edges' places by connected component, in the order in which components first occur."""
-    component_of: dict[str, list[int]] = {}
+    component_by_entity: dict[str, list[int]] = {}
     for edge_index, (head, _, tail) in enumerate(edges):
-        head_edges, tail_edges = component_of.setdefault(head, []), component_of.setdefault(tail, [])
+        head_edges, tail_edges = component_by_entity.setdefault(head, []), component_by_entity.setdefault(tail, [])
         if head_edges is not tail_edges:
             head_edges.extend(tail_edges)
-            component_of |= {
-                entity: head_edges for entity, edge_indices in component_of.items() if edge_indices is tail_edges
+            component_by_entity |= {
+                entity: head_edges for entity, edge_indices in component_by_entity.items() if edge_indices is tail_edges
             }
         head_edges.append(edge_index)
-    unique = {id(edge_indices): sorted(edge_indices) for edge_indices in component_of.values()}
+    unique = {id(edge_indices): sorted(edge_indices) for edge_indices in component_by_entity.values()}
     return sorted(unique.values())
 
 
@@ -206,11 +206,12 @@ class _Drawing:
         for layer in self._layers.values():
             _stack(layer, [0.0] * len(layer))
         for sweep in range(SWEEPS):
-            by_both_sides = sweep >= SWEEPS - 4  # at last between all neighbours; before, one side decides the order
+            # At last between all neighbours; before, one side decides the order.
+            by_all_neighbours = sweep >= SWEEPS - 4
             for layer_number in sorted(self._layers, reverse=sweep % 2 == 1):
                 layer = self._layers[layer_number]
-                layer.sort(key=lambda item: _wanted(item, sweep % 2 == 1, by_both_sides))
-                _stack(layer, [_wanted(item, sweep % 2 == 1, by_both_sides) for item in layer])
+                layer.sort(key=lambda item: _ideal_position(item, sweep % 2 == 1, by_all_neighbours))
+                _stack(layer, [_ideal_position(item, sweep % 2 == 1, by_all_neighbours) for item in layer])
         top_edge = min(item.y - item.height / 2 for item in self._items)
         for item in self._items:
             item.y += top - top_edge
@@ -267,9 +268,9 @@ def _placed(item: _Item) -> TextBox:
     return TextBox(item.lines, item.left, item.y - item.height / 2, item.width, item.height)
 
 
-def _wanted(item: _Item, leftwards: bool, by_both_sides: bool) -> float:
+def _ideal_position(item: _Item, leftwards: bool, by_all_neighbours: bool) -> float:
     """Where the item would stand best: at the middle of its neighbours."""
-    neighbours = item.before + item.after if by_both_sides else (item.after if leftwards else item.before)
+    neighbours = item.before + item.after if by_all_neighbours else (item.after if leftwards else item.before)
     return fmean(neighbour.y for neighbour in neighbours) if neighbours else item.y
 
 

@@ -60,7 +60,7 @@ def read_generation_row(path: Path, base: Path | None = None) -> Row:
             sizes.get(field_name, 64) * factor
         )  # 64: the paper's, which settings have where they say nothing
     try:
-        settings = GeneratorSettings.of(merged_settings)
+        settings = GeneratorSettings.from_document(merged_settings)
     except InputError as error:
         raise InputError(error.message, error.hint, path=path) from None
     stage = str(row_fields.pop("stage", 2))

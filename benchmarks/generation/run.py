@@ -40,11 +40,11 @@ DOCS: Final = record.ROOT / "docs"
 SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a report's sentences are left out; 1: the image alone
 REFERENCE: Final = "reference"
 BLIND: Final = "vlm-kg-blind"
-SHOWN: Final = range(5, 13)  # triplets of the study that is drawn
+TRIPLETS_IN_FIGURE: Final = range(5, 13)  # triplets of the study that is drawn
 ABREAST: Final = 3  # graphs side by side in the figure
 
 
-def _both(*systems: str) -> list[Case]:
+def _with_and_without_text(*systems: str) -> list[Case]:
     return [Case(system, share) for share in (0.0, 1.0) for system in systems]
 
 
@@ -55,12 +55,12 @@ TABLES: Final[Mapping[str, Sequence[Case]]] = {
         *map(Case, (DICTIONARY, FREQUENT, "llm-kg-iu", "vlm-kg-iu", "llm-kg", "vlm-kg")),
         *(Case(system, 1.0) for system in (FREQUENT, "vlm-kg-iu", "vlm-kg")),
     ],
-    "2": _both("vlm-kg-frozen", "vlm-kg-lora", "vlm-kg"),
-    "3": _both(*_IU),
+    "2": _with_and_without_text("vlm-kg-frozen", "vlm-kg-lora", "vlm-kg"),
+    "3": _with_and_without_text(*_IU),
     "4": [*(Case(f"llm-kg-{tokens}") for tokens in _TOKENS), Case("llm-kg")],
     "curve": [Case(system, share) for system in (DICTIONARY, "llm-kg", BLIND, "vlm-kg") for share in SHARES],
 }
-BESIDE: Final = {  # whose F1 is taken from that of the others
+BASELINES: Final = {  # the systems whose F1 is subtracted from that of the others
     "1": (FREQUENT, DICTIONARY, "llm-kg"),
     "2": ("vlm-kg",),
     "3": ("vlm-kg-iu",),
@@ -91,7 +91,7 @@ def run_table(bench: Bench, name: str) -> list[dict[str, Any]]:
         case = Case(table_row["system"], table_row["share"])
         table_row["minus"] = {
             baseline: bootstrap_difference(counts_by_case[case, REFERENCE], baseline_counts, bench.seed).as_dict()
-            for baseline in BESIDE[name]
+            for baseline in BASELINES[name]
             if baseline != case.system
             and (baseline_counts := counts_by_case.get((Case(baseline, case.share), REFERENCE))) is not None
         }
@@ -146,14 +146,21 @@ def run_graphs(bench: Bench, path: Path, labeler: int) -> dict[str, Any]:
 
 
 def _draw_study_graphs(bench: Bench, folder: Path) -> dict[str, Any] | None:
-    """The graphs of one study next to each other, as HTML and PNG: the first with as many triplets as `SHOWN`."""
+    """The graphs of one study next to each other, as HTML and PNG: the first with as many triplets as
+    `TRIPLETS_IN_FIGURE`.
+    """
     study_index = next(
-        (index for index, test_study in enumerate(bench.test) if len(set(test_study.record().triplets)) in SHOWN), None
+        (
+            index
+            for index, test_study in enumerate(bench.test)
+            if len(set(test_study.record().triplets)) in TRIPLETS_IN_FIGURE
+        ),
+        None,
     )
     cases = [*map(Case, (DICTIONARY, "llm-kg", "vlm-kg")), Case("vlm-kg", 1.0)]
     cases_by_title = {_title(bench, case): case for case in filter(bench.knows, cases)}
     if study_index is None or not cases_by_title or bench.data.drawn is None:
-        return None  # reports that are not synthetic are shown to nobody
+        return None  # reports that are not synthetic are not published
     study = bench.test[study_index]
     systems = {
         case_title: bench.predicted(case)["triplets"][study_index] for case_title, case in cases_by_title.items()
@@ -197,7 +204,7 @@ class _Results:
             if stored_document["data"] == self.data:
                 self.document = stored_document
             else:
-                note(f"{path.name} is of other data or settings and is begun anew")
+                note(f"{path.name} is from other data or settings and is started again")
 
     def add(self, part: str, name: str, outcome: Any, seed: int) -> None:
         """Add or replace a table, with commit, versions and machine."""
@@ -246,22 +253,22 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=BUILD, help="for trainings and replies")
     parser.add_argument("--tables", default=",".join(TABLES), help="with commas between them; may be empty")
     parser.add_argument("--models", default="all", help="all, or rows with commas between them")
-    parser.add_argument("--base", type=Path, help="settings in place of small.yaml, such as paper-mimic.yaml")
-    parser.add_argument("--trained", type=Path, help="a folder of `kgp train generator`, whose parts may be taken")
+    parser.add_argument("--base", type=Path, help="settings instead of small.yaml, such as paper-mimic.yaml")
+    parser.add_argument("--trained", type=Path, help="a folder of `kgp train generator`, whose parts may be used")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--beams", type=int, default=4)
     parser.add_argument("--test", default="test", help="the split that is tested")
-    parser.add_argument("--limit", type=int, help="at most so many test studies")
-    parser.add_argument("--test-graphs", type=Path, action="append", help="reports in RadGraph's form; again for more")
-    parser.add_argument("--labeler", type=int, default=1, help="whose graphs, where the file has those of several")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are kept")
-    parser.add_argument("--table", action="store_true", help="train and ask nothing, write tables and plots again")
+    parser.add_argument("--limit", type=int, help="at most this many test studies")
+    parser.add_argument("--test-graphs", type=Path, action="append", help="reports in RadGraph's form; may be repeated")
+    parser.add_argument("--labeler", type=int, default=1, help="the labeler, where the file has graphs of several")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are stored")
+    parser.add_argument("--table", action="store_true", help="do not train, only write tables and plots again")
     arguments = parser.parse_args()
     if arguments.data is None and not arguments.table:
         parser.error("--data is needed")
     is_partial = arguments.limit is not None or arguments.models != "all"
     if is_partial and arguments.results == RESULTS:
-        parser.error("part of the studies or rows would replace the stored results of all: give --results")
+        parser.error("results for part of the studies or rows would replace the stored results: give --results")
     return record.exit_code(lambda: _run_benchmark(arguments))
 
 

@@ -172,7 +172,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--beams", type=int, default=4)
     parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--dry-run", action="store_true", help="print, store nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print the results, do not store them")
     parser.add_argument("--one", choices=PARTS, help=argparse.SUPPRESS)
     return record.exit_code(lambda: _run_benchmark(parser.parse_args()))
 

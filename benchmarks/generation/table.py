@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 REFERENCE: Final = "reference"
-WHOLE: Final = "whole report"
+FULL_REPORT: Final = "whole report"
 TITLES: Final = {
     "1": "Table 1: systems",
     "2": "Table 2: what is trained in stage 2",
@@ -159,7 +159,9 @@ def _sets(table_name: str, result_rows: list[dict[str, Any]], share: float | Non
         ]
         if has_whole_report:
             cells.append(
-                _interval(result_row["against"][WHOLE]["interval"]) if WHOLE in result_row["against"] else "the same"
+                _interval(result_row["against"][FULL_REPORT]["interval"])
+                if FULL_REPORT in result_row["against"]
+                else "the same"
             )
         if table_name == "4":
             cells.append(str(result_row["cut"]))
@@ -220,7 +222,7 @@ def stacked(pictures: Sequence[bytes]) -> Image.Image:
     return stacked_image.quantize(64)
 
 
-TITLE_OF: Final = {REFERENCE: "against the sentences left and the image", WHOLE: "against the whole report"}
+PANEL_TITLES: Final = {REFERENCE: "against the sentences left and the image", FULL_REPORT: "against the whole report"}
 # A line a system: marker, its size, line style and width. Lines of some systems coincide: the wide one shows both.
 LINES: Final = (("o", 7, "-", 2.0), ("s", 11, "-", 5.0), ("x", 8, "--", 1.8), ("D", 7, "-", 2.0), ("^", 7, "-.", 2.0))
 
@@ -235,7 +237,7 @@ def _plot_f1(rows: list[dict[str, Any]], path: Path) -> None:
     with mpl.rc_context({"svg.hashsalt": "kgplatform", "font.size": 12}):
         figure = Figure(figsize=(11, 5.4), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
-        for axes, reference in zip(panels, (REFERENCE, WHOLE), strict=True):
+        for axes, reference in zip(panels, (REFERENCE, FULL_REPORT), strict=True):
             for system_index, system_name in enumerate(dict.fromkeys(result_row["name"] for result_row in rows)):
                 _line(
                     axes,
@@ -243,7 +245,7 @@ def _plot_f1(rows: list[dict[str, Any]], path: Path) -> None:
                     [result_row for result_row in rows if result_row["name"] == system_name],
                     reference,
                 )
-            axes.set_title(TITLE_OF[reference])
+            axes.set_title(PANEL_TITLES[reference])
             axes.set_xlabel("sentences of the report left out, %")
             axes.set_ylim(0, 1)
             axes.grid(alpha=0.3)

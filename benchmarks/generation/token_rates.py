@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kgp_models.generator.checkpoint import load_generator
 from kgp_models.generator.generate import Decoding, Generator, generator_device
-from kgplatform.generate.backend import Asked, GeneratorReply
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply
 from kgplatform.generate.inputs import inputs
 from kgplatform.triplets.text import report_text
 
@@ -21,15 +21,15 @@ BATCH: Final = 16
 Row = TypeVar("Row")
 
 
-def _image_requests(data: Path, count: int) -> list[Asked]:
+def _image_requests(data: Path, count: int) -> list[GenerationRequest]:
     """Images with their reports, as `kgp generate` asks of them."""
     input_rows = [
         input_row
-        for input_row in inputs(data, known={}).rows
+        for input_row in inputs(data, ids_by_path={}).rows
         if input_row.path is not None and input_row.path.is_file()
     ]
     return [
-        Asked(input_row.id, input_row.path, report_text(input_row.sections.values()))
+        GenerationRequest(input_row.id, input_row.path, report_text(input_row.sections.values()))
         for input_row in input_rows[:count]
     ]
 
@@ -45,7 +45,7 @@ MOST_PROBABLE: Final = {"early_stopping": "never", "length_penalty": 0.0}  # our
 class Plain:
     """What a user writes first: for each batch, the prompts' embeddings, `generate`, decode. No scores."""
 
-    def __init__(self, generator: Generator, vectors: Tensor | None, rows: Sequence[Asked]) -> None:
+    def __init__(self, generator: Generator, vectors: Tensor | None, rows: Sequence[GenerationRequest]) -> None:
         self._generator = generator
         self._vectors = vectors
         self._rows = rows

@@ -24,7 +24,7 @@ from typing import Any, Final
 import kgplatform
 from benchmarks.harness import record
 from benchmarks.harness.own_graph import own_graph
-from benchmarks.harness.timing import seconds_of
+from benchmarks.harness.timing import measure_seconds
 from kgplatform.export import formats
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
@@ -68,7 +68,7 @@ def _measure(graph: Graph, scratch: Path, repeats: int) -> dict[str, Any]:
     times_by_name: dict[str, list[float]] = {work_name: [] for work_name in work_by_name}
     for _ in range(repeats):
         for work_name, work in work_by_name.items():
-            times_by_name[work_name].append(seconds_of(work))
+            times_by_name[work_name].append(measure_seconds(work))
     result_rows: dict[str, dict[str, Any]] = {}
     for work_name, run_seconds in times_by_name.items():
         median_seconds = statistics.median(run_seconds)

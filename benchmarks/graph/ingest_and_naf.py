@@ -35,7 +35,7 @@ from benchmarks.graph.ingest_and_naf_table import ingest_markdown, speed_ratios
 from benchmarks.graph.naf_rivals import naf_numpy, naf_pandas, stance_columns
 from benchmarks.graph.plain_loader import load_plain
 from benchmarks.harness import record
-from benchmarks.harness.timing import seconds_of
+from benchmarks.harness.timing import measure_seconds
 from kgplatform import naf, server
 from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
@@ -113,7 +113,7 @@ class _Stages(logging.Handler):
         self._stages.append((record.getMessage(), time.perf_counter()))
 
 
-def load_here(loader: str, folder: Path) -> None:
+def load_in_process(loader: str, folder: Path) -> None:
     """The timed process."""
     start_time = time.perf_counter()
     if loader == "import":
@@ -192,9 +192,9 @@ def measure_naf(folder: Path, scratch: Path) -> dict[str, Any]:
         with open_graph(settings) as graph:
             load_kgp(graph, folder)
             seconds_by_method: dict[str, Any] = {
-                "kgp_first": seconds_of(lambda: naf.score(graph)),
-                "kgp_warm": [seconds_of(lambda: naf.score(graph)) for _ in range(5)],
-                "cypher_read_only_warm": [seconds_of(lambda: graph.read(PLAIN_NAF)) for _ in range(6)][1:],
+                "kgp_first": measure_seconds(lambda: naf.score(graph)),
+                "kgp_warm": [measure_seconds(lambda: naf.score(graph)) for _ in range(5)],
+                "cypher_read_only_warm": [measure_seconds(lambda: graph.read(PLAIN_NAF)) for _ in range(6)][1:],
             }
             best_images = [
                 (scored_image["id"], round(scored_image["naf"], 9)) for scored_image in naf.score(graph, top=20).top
@@ -203,8 +203,8 @@ def measure_naf(folder: Path, scratch: Path) -> dict[str, Any]:
         server.stop(settings)
         shutil.rmtree(settings.home)
     heads, relations, tails = stance_columns(folder)
-    seconds_by_method["pandas"] = [seconds_of(lambda: naf_pandas(heads, relations, tails)) for _ in range(3)]
-    seconds_by_method["numpy"] = [seconds_of(lambda: naf_numpy(heads, relations, tails)) for _ in range(3)]
+    seconds_by_method["pandas"] = [measure_seconds(lambda: naf_pandas(heads, relations, tails)) for _ in range(3)]
+    seconds_by_method["numpy"] = [measure_seconds(lambda: naf_numpy(heads, relations, tails)) for _ in range(3)]
     scores = naf_pandas(heads, relations, tails).round(9)
     assert all(abs(scores[image] - score) < 1e-8 for image, score in best_images)
     median_seconds = {
@@ -232,7 +232,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.load:
-        return load_here(arguments.load, arguments.folder)
+        return load_in_process(arguments.load, arguments.folder)
     data_folder = arguments.data or (Settings.from_env().data_dir or Path("data")) / "medmkg"
     document: dict[str, Any] = {"context": record.context(), "scales": []}
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as temporary_folder:

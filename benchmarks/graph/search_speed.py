@@ -27,6 +27,7 @@ from benchmarks.harness import record
 from benchmarks.harness.own_graph import own_graph
 from kgplatform.batches import GraphBatch
 from kgplatform.cli.output import note
+from kgplatform.errors import UsageError
 from kgplatform.ingest import ingest
 from kgplatform.search import search as product
 from kgplatform.search.encoder import Reading
@@ -39,7 +40,7 @@ SEED: Final = 42
 WIDTH, CENTRES, CONCEPTS, COMMONEST = 512, 2_000, 300, 0.3
 CONE, SPREAD, FARTHER = 0.8, 0.7, 0.9  # of all vectors together, of a cluster, of texts around it
 TOP, WARM_UP = 10, 20
-RULED_OUT: Final = 0.2  # share of the images that have the concept which is the contrary of a text
+RULED_OUT: Final = 0.2  # share of the images that have the concept that contradicts a text
 ENCODERS: Final = ("small", "minilm")
 TEXTS: Final = (
     "large left pleural effusion",
@@ -69,9 +70,9 @@ class Synthetic:
         self._centres = _unit(generator.normal(size=(CENTRES, WIDTH)))
         self._rng = generator
         self.cluster = generator.integers(0, CENTRES, images)
-        self.of_query = generator.integers(0, CENTRES, queries)
+        self.query_cluster = generator.integers(0, CENTRES, queries)
         self.vectors = self._around(self.cluster, SPREAD)
-        self.queries = self._around(self.of_query, FARTHER)
+        self.queries = self._around(self.query_cluster, FARTHER)
         self._names = self._around(generator.integers(0, CENTRES, CONCEPTS + 1), SPREAD)
         concept_shares = COMMONEST / np.arange(1, CONCEPTS + 1)
         self.home = generator.random((CONCEPTS, CENTRES)) < 2 * concept_shares[:, None]
@@ -209,7 +210,7 @@ def _measure(searcher: Searcher, data: Synthetic, queries: int) -> dict[str, Any
             all_numbers,
         )
     common_concept = COMMON - 1
-    distant_numbers = [number for number in all_numbers if not data.home[common_concept, data.of_query[number]]]
+    distant_numbers = [number for number in all_numbers if not data.home[common_concept, data.query_cluster[number]]]
     row(
         "text and common concept, which the text's own cluster lacks",
         lambda number: searcher.search(f"query {number}", concepts=[cui(common_concept)]),
@@ -246,6 +247,8 @@ def _run_search(images: int, queries: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
         settings = Settings(home=Path(scratch_folder) / "home")
         data = Synthetic(Path(scratch_folder) / "images", images, queries)
+        if not data.has[RARE - 1].any():
+            raise UsageError(f"of {images:,} images none has the rarest concept", "Give more: --images.")
         with own_graph(settings.home) as graph:
             report = ingest(graph, data)
             note(f"{report.rows.written:,} stances")
@@ -261,7 +264,7 @@ def _run_search(images: int, queries: int) -> dict[str, Any]:
         "dimensions": WIDTH,
         "stances": report.rows.written,
         "index": dict(BUILT),
-        "asked": product.ASKED,
+        "asked": product.CANDIDATES,
         "compared": product.COMPARED,
         "spare": product.SPARE,
         "embedding": {

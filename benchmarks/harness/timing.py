@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def seconds_of(work: Callable[[], Any]) -> float:
+def measure_seconds(work: Callable[[], Any]) -> float:
     """The seconds that `work` takes, by the clock on the wall."""
     start_time = time.perf_counter()
     work()

@@ -16,7 +16,7 @@ from benchmarks.harness import record
 from kgp_models.towers.spec import TowerSpec
 from kgplatform.cli.output import log_lines, note
 
-CellGraph = Literal["full", "empty", "shuffled", "no-stance"]  # what becomes of the graph
+CellGraph = Literal["full", "empty", "shuffled", "no-stance"]  # how the graph is changed
 _KEYS = ("cell", "seed", "fold", "settings_sha256", "context")
 
 
@@ -38,9 +38,9 @@ class Results:
     data.
     """
 
-    def __init__(self, path: Path, about: dict[str, Any], of: str) -> None:
-        """`about[of]["sha256"]` is the hash of the data, `about["graph"]["sha256"]` that of the graph, where there is
-        one: results of others are begun again.
+    def __init__(self, path: Path, about: dict[str, Any], subject: str) -> None:
+        """`about[subject]["sha256"]` is the hash of the data, `about["graph"]["sha256"]` that of the graph, where there
+        is one: results of others are begun again.
         """
         self.path = path
         self.document: dict[str, Any] = {"about": about, "runs": []}
@@ -48,11 +48,11 @@ class Results:
             stored_document = json.loads(path.read_text(encoding="utf-8"))
             changed_parts = [
                 part_name
-                for part_name in (of, "graph")
+                for part_name in (subject, "graph")
                 if _sha256(stored_document["about"], part_name) != _sha256(about, part_name)
             ]
             if changed_parts:
-                note(f"{path.name} is of other {' and another '.join(changed_parts)}, and is begun anew")
+                note(f"{path.name} is from other {' and another '.join(changed_parts)}, and is started again")
             else:
                 self.document = {**stored_document, "about": about}
 
@@ -65,7 +65,7 @@ class Results:
         """Leave out a run that is to be done again: it is of other settings, or of another form of its method."""
         self.document["runs"] = [run_row for run_row in self.document["runs"] if _key(run_row) != (cell, seed, fold)]
 
-    def of(self, seed: int, sha256: str, fold: int = 0) -> dict[str, Any] | None:
+    def outcome(self, seed: int, sha256: str, fold: int = 0) -> dict[str, Any] | None:
         """The result of a run with this seed, fold and hash, regardless of its cell."""
         for run_row in self.document["runs"]:
             if (*_key(run_row)[1:], run_row["settings_sha256"]) == (seed, fold, sha256):

@@ -29,7 +29,7 @@ from benchmarks.link_prediction import table as link_prediction_table
 from kgp_models.link_prediction import checkpoint, pool_checkpoint
 from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.breakdown import triple_groups
-from kgp_models.link_prediction.evaluate import Evaluation, Known, evaluate
+from kgp_models.link_prediction.evaluate import Evaluation, TrueTriples, evaluate
 from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
@@ -96,7 +96,7 @@ class _Results:
             if stored_document["split"]["sha256"] == split.sha256:
                 self.document = stored_document
             else:
-                note(f"{path.name} is of another split and is begun anew")
+                note(f"{path.name} is from another split and is started again")
 
     def has(self, identity: dict[str, Any]) -> bool:
         """Whether this very run is there."""
@@ -128,7 +128,7 @@ def trained_model(
     """What names a run of a model, its settings, and the folder of its checkpoint."""
     settings_kind, settings = _model_settings(model, split.kind, arguments.settings)
     document = settings.as_dict() | ({"epochs": arguments.epochs} if arguments.epochs else {})
-    settings = TrainingSettings.of(document)
+    settings = TrainingSettings.from_document(document)
     sha256 = settings_hash(settings)
     identity = {"model": model, "settings": settings_kind, "seed": seed, "settings_sha256": sha256}
     return identity, settings, arguments.build / split.kind / settings_kind / f"{model}-{seed}-{sha256}"
@@ -140,7 +140,7 @@ def settings_hash(settings: TrainingSettings) -> str:
 
 
 def run_model(
-    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: _Results, true_triples: Known
+    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: _Results, true_triples: TrueTriples
 ) -> None:
     """Train and rank one model with one seed, unless that is done already."""
     identity, settings, folder = trained_model(model, split, seed, arguments)
@@ -166,7 +166,9 @@ def run_model(
     _print_result(model, evaluation, trained.epochs, trained.seconds)
 
 
-def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: _Results, true_triples: Known) -> None:
+def run_pool(
+    split: Split, seed: int, arguments: argparse.Namespace, results: _Results, true_triples: TrueTriples
+) -> None:
     """Rank the pool of `POOLED` and the baselines, trained first where they are not."""
     folders = {}
     for model in POOLED:
@@ -191,7 +193,7 @@ def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: _R
     _print_result("pool", evaluation, 0, fitted_time - start_time)
 
 
-def run_baselines(names: list[str], split: Split, results: _Results, true_triples: Known) -> None:
+def run_baselines(names: list[str], split: Split, results: _Results, true_triples: TrueTriples) -> None:
     """Rank the baselines, which take seconds and are always done."""
     for baseline_name, make_baseline in BASELINES.items():
         if baseline_name in names:
@@ -229,16 +231,16 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
         all_names = [*BASELINES, *every_model(), "pool"]
         model_names = all_names if arguments.models == "all" else arguments.models.split(",")
         for model_name in set(model_names) - {*BASELINES, "pool"}:
-            _model_settings(model_name, split.kind, arguments.settings)  # a wrong name is told before the first hour
+            _model_settings(model_name, split.kind, arguments.settings)  # reports a wrong name at the start
         results = _Results(arguments.results / f"link_prediction_{split.kind}.json", split)
-        known_triples = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
-        run_baselines(model_names, split, results, known_triples)
+        true_triples = TrueTriples(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+        run_baselines(model_names, split, results, true_triples)
         for seed in map(int, arguments.seeds.split(",")):
             for model_name in model_names:
                 if model_name == "pool":
-                    run_pool(split, seed, arguments, results, known_triples)
+                    run_pool(split, seed, arguments, results, true_triples)
                 elif model_name not in BASELINES:
-                    run_model(model_name, split, seed, arguments, results, known_triples)
+                    run_model(model_name, split, seed, arguments, results, true_triples)
     for split_kind in splits.KINDS:
         if (results_path := arguments.results / f"link_prediction_{split_kind}.json").exists():
             link_prediction_table.write_link_table(results_path, SETTINGS / "paper")
@@ -254,11 +256,11 @@ def main() -> int:
     parser.add_argument(
         "--settings", choices=("paper", "tuned"), help="whose settings, instead of the split's usual ones"
     )
-    parser.add_argument("--epochs", type=int, help="at most so many, instead of what the settings say")
+    parser.add_argument("--epochs", type=int, help="at most this many, instead of the number in the settings")
     parser.add_argument("--export", type=Path, help="an export (`kgp export`), instead of the graph in Neo4j")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are kept")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are stored")
     parser.add_argument("--build", type=Path, default=BUILD, help="for checkpoints")
-    parser.add_argument("--table", action="store_true", help="train nothing, write tables and plots again")
+    parser.add_argument("--table", action="store_true", help="do not train, only write tables and plots again")
     arguments = parser.parse_args()
     return record.exit_code(lambda: _run_benchmark(arguments))
 

@@ -30,7 +30,7 @@ from pykeen.triples import CoreTriplesFactory
 from benchmarks.harness import record
 from benchmarks.link_prediction import run as link_prediction
 from kgp_models.link_prediction import zoo
-from kgp_models.link_prediction.evaluate import TASKS, Known, evaluate
+from kgp_models.link_prediction.evaluate import TASKS, TrueTriples, evaluate
 from kgp_models.link_prediction.objectives import objective
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import optimizer, optimizer_step
@@ -46,15 +46,15 @@ SAMPLE = 30  # test triples that the per-sample loop ranks
 class AdamW(torch.optim.AdamW):
     """torch's, accepting what PyKEEN hands on of its defaults (1.11.1 fails on torch 2.15 otherwise)."""
 
-    def __init__(self, params: Any, decoupled_weight_decay: bool = True, **rest: Any) -> None:
-        super().__init__(params, **rest)
+    def __init__(self, params: Any, decoupled_weight_decay: bool = True, **options: Any) -> None:
+        super().__init__(params, **options)
 
 
 def _build_with_negatives(name: str, split: Split) -> tuple[TrainingSettings, Any, Any]:
     """A model by the paper's settings, but trained with sampled negatives, regardless of what they say."""
     settings_path = link_prediction.SETTINGS / "paper" / f"{name}.yaml"
     arguments = TrainingSettings.read(settings_path).arguments
-    settings = TrainingSettings.of({"model": name, "arguments": arguments})
+    settings = TrainingSettings.from_document({"model": name, "arguments": arguments})
     return settings, *zoo.build_link_model(settings, split.triples.num_entities, split.triples.num_relations, seed=42)
 
 
@@ -109,8 +109,8 @@ def alternate(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
     return {run_name: statistics.median(run_seconds) for run_name, run_seconds in seconds_by_run.items()}
 
 
-def one_by_one(
-    model: Any, triples: np.ndarray, true_triples: Known, sizes: tuple[int, int, int]
+def rank_one_at_a_time(
+    model: Any, triples: np.ndarray, true_triples: TrueTriples, sizes: tuple[int, int, int]
 ) -> dict[str, np.ndarray]:
     """Filtered realistic ranks, a triple and a task at a time: score all candidates, leave out the known, count."""
     ranks = {task: np.empty(len(triples)) for task in TASKS}
@@ -126,7 +126,7 @@ def one_by_one(
     return ranks
 
 
-def ranking(model: Any, scorer: Any, split: Split, true_triples: Known, rounds: int) -> dict[str, Any]:
+def ranking(model: Any, scorer: Any, split: Split, true_triples: TrueTriples, rounds: int) -> dict[str, Any]:
     """Seconds to rank the test part by each way, and how far their ranks are from ours."""
     model.eval()
     test_triples = split.test
@@ -145,7 +145,7 @@ def ranking(model: Any, scorer: Any, split: Split, true_triples: Known, rounds: 
         )
 
     def loop() -> None:
-        results_by_method["loop"] = one_by_one(model, sample_triples, true_triples, sizes)
+        results_by_method["loop"] = rank_one_at_a_time(model, sample_triples, true_triples, sizes)
 
     def ours() -> None:
         results_by_method["ours"] = evaluate(scorer, test_triples, true_triples)
@@ -193,7 +193,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     split = splits.paper(link_prediction.read_graph(arguments.export))
-    known_triples = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+    true_triples = TrueTriples(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
     model_results = {}
     for model_name in arguments.models.split(","):
         run_ours, model, scorer = our_epochs(model_name, split)
@@ -204,7 +204,7 @@ def main() -> int:
         training_result["pykeen_over_ours"] = seconds["pykeen"] / seconds["ours"]
         model_results[model_name] = {
             "training": training_result,
-            "ranking": ranking(model, scorer, split, known_triples, arguments.rounds),
+            "ranking": ranking(model, scorer, split, true_triples, arguments.rounds),
         }
         ranking_result = model_results[model_name]["ranking"]
         note(

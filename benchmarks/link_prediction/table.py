@@ -96,10 +96,11 @@ def _table_head(document: dict[str, Any]) -> str:
     return (
         f"# Link prediction, `{split['kind']}` split\n\n"
         f"Split seed {split['seed']}, {split['test']:,} test triples; {split['either']:,} of them have an edge between "
-        f"the same two entities in training ({split['reversed']:,} the other way round, {split['parallel']:,} the same "
-        f"way); {split['triples_with_unseen']:,} name an entity that training has not. Filtered realistic ranks; hits "
-        f"in percent; mean ± standard deviation where there are several seeds. Measured on {', '.join(devices)}, "
-        f"{machine['cores']} cores, commits {', '.join(sorted({context['commit'][:8] for context in contexts}))}."
+        f"the same two entities in training ({split['reversed']:,} in the other direction, {split['parallel']:,} in "
+        f"the same direction); {split['triples_with_unseen']:,} have an entity that is not in training. Filtered "
+        "realistic ranks; hits in percent; mean ± standard deviation where there are several seeds. Measured on "
+        f"{', '.join(devices)}, {machine['cores']} cores, commits "
+        f"{', '.join(sorted({context['commit'][:8] for context in contexts}))}."
     )
 
 

@@ -25,7 +25,7 @@ from benchmarks.harness import record
 from benchmarks.harness.table_text import markdown_table
 from benchmarks.link_prediction import run as link_prediction
 from benchmarks.link_prediction.table import TASKS
-from kgp_models.link_prediction.evaluate import Known, evaluate
+from kgp_models.link_prediction.evaluate import TrueTriples, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
 from kgplatform.cli.output import note
@@ -58,16 +58,16 @@ def _changed(base_settings: dict[str, Any], starts: dict[str, Any], change: dict
         **start_settings.get("arguments", {}),
         **trial_changes.get("arguments", {}),
     }
-    return TrainingSettings.of({**base_settings, **start_settings, **trial_changes, "arguments": arguments})
+    return TrainingSettings.from_document({**base_settings, **start_settings, **trial_changes, "arguments": arguments})
 
 
-def folder_of(build: Path, split: Split, settings: TrainingSettings) -> Path:
+def trial_folder(build: Path, split: Split, settings: TrainingSettings) -> Path:
     """Where a trial is kept; the benchmark looks for the tuned model there."""
     folder_name = f"{settings.model}-{SEED}-{link_prediction.settings_hash(settings)}"
     return build / split.kind / "tuned" / folder_name
 
 
-def _run_trial(settings: TrainingSettings, split: Split, true_triples: Known, folder: Path) -> dict[str, Any]:
+def _run_trial(settings: TrainingSettings, split: Split, true_triples: TrueTriples, folder: Path) -> dict[str, Any]:
     """Train once and rank the validation part, unless that was done before."""
     if (folder / TRIAL).exists():
         return dict(read_json(folder / TRIAL))
@@ -144,7 +144,7 @@ def _write_trials(by_model: dict[str, list[dict[str, Any]]], split: Split, resul
     record.store(
         results / f"link_prediction_tuning_{split.kind}.json", {"split": split_description, "models": by_model}
     )
-    base_settings = TrainingSettings.of({"model": ""}).as_dict()
+    base_settings = TrainingSettings.from_document({"model": ""}).as_dict()
     report_parts = [
         f"# Trials on the validation part of `{split.kind}`\n\nMean filtered MRR of heads, relations and tails, and "
         f"Hits@10 in percent, over {len(split.valid):,} validation triples, seed {SEED}; the best of each model first."
@@ -174,35 +174,38 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
     trials_by_model = trials(arguments.settings, arguments.split)
     model_names = list(trials_by_model) if arguments.models == "all" else arguments.models.split(",")
     if unknown_names := sorted(set(model_names) - set(trials_by_model)):
-        raise UsageError(f"nothing to try of {', '.join(unknown_names)}", f"Models: {', '.join(trials_by_model)}.")
+        raise UsageError(
+            f"there are no trials for {', '.join(unknown_names)}", f"Models: {', '.join(trials_by_model)}."
+        )
     split = splits.make(arguments.split, link_prediction.read_graph(arguments.export), splits.SEED)
-    known_triples = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
-    base_settings = TrainingSettings.of({"model": ""}).as_dict()
+    true_triples = TrueTriples(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+    base_settings = TrainingSettings.from_document({"model": ""}).as_dict()
     for model_name in model_names:
         for settings in trials_by_model[model_name]:
             _print_trial(
-                _run_trial(settings, split, known_triples, folder_of(arguments.build, split, settings)), base_settings
+                _run_trial(settings, split, true_triples, trial_folder(arguments.build, split, settings)),
+                base_settings,
             )
     complete_outcomes = {}
     for model_name, model_trials in trials_by_model.items():
-        trial_paths = [folder_of(arguments.build, split, settings) / TRIAL for settings in model_trials]
+        trial_paths = [trial_folder(arguments.build, split, settings) / TRIAL for settings in model_trials]
         if all(trial_path.exists() for trial_path in trial_paths):
             complete_outcomes[model_name] = [read_json(trial_path) for trial_path in trial_paths]
             write_best(complete_outcomes[model_name], split, arguments.settings / "tuned" / split.kind)
     _write_trials(complete_outcomes, split, arguments.results)
-    note(f"{len(complete_outcomes)} of {len(trials_by_model)} models are complete; the rest is as it was")
+    note(f"{len(complete_outcomes)} of {len(trials_by_model)} models are complete; the others are unchanged")
 
 
 def main() -> int:
     """Read the arguments and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="all", help="all, or names with commas between them: run only theirs")
+    parser.add_argument("--models", default="all", help="all, or names with commas between them: run only these")
     parser.add_argument("--split", default="leakage-free", choices=list(splits.KINDS))
     parser.add_argument("--export", type=Path, help="an export (`kgp export`), instead of the graph in Neo4j")
     parser.add_argument(
         "--settings", type=Path, default=link_prediction.SETTINGS, help="the folder with paper, trials and tuned"
     )
-    parser.add_argument("--results", type=Path, default=link_prediction.RESULTS, help="where the results are kept")
+    parser.add_argument("--results", type=Path, default=link_prediction.RESULTS, help="where the results are stored")
     parser.add_argument("--build", type=Path, default=link_prediction.BUILD, help="for the trained models")
     arguments = parser.parse_args()
     return record.exit_code(lambda: _run_benchmark(arguments))

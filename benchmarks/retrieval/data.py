@@ -17,7 +17,7 @@ from kgplatform.errors import UsageError
 
 STUDIES = (2400, 1800)  # that the graph is built from, and that are paired: plain cores train them in 90 minutes
 GRAPH_SEED = 7
-PAIRS_SEED = 12  # other subjects; seeds 11 and 23 were looked at while settings were chosen
+PAIRS_SEED = 12  # other subjects; seeds 11 and 23 were used while settings were chosen
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ class RetrievalData:
     lexicon: Sequence[Path]
 
 
-def phantom_retrieval_data(build: Path, protocol: str, of_graph: int, of_pairs: int) -> RetrievalData:
+def phantom_retrieval_data(build: Path, protocol: str, graph_study_count: int, pair_study_count: int) -> RetrievalData:
     """The synthetic studies: those of the graph, read by construction into a Neo4j of the benchmark's own, and those
     that are paired, without what is in the graph. What exists already is used.
     """
     folders = [
-        prepare_studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED),
-        prepare_studies(build / f"pairs-{of_pairs}", of_pairs, PAIRS_SEED),
+        prepare_studies(build / f"graph-{graph_study_count}", graph_study_count, GRAPH_SEED),
+        prepare_studies(build / f"pairs-{pair_study_count}", pair_study_count, PAIRS_SEED),
     ]
-    with own_graph(build / f"neo4j-{of_graph}") as graph:
+    with own_graph(build / f"neo4j-{graph_study_count}") as graph:
         constructed = graph.construct(None, folders[0], score=False)
         note(f"graph: run {constructed.report.run}")
         knowledge, graph_ids = read_knowledge(graph), graph_studies.graph_images(graph)
-    all_pairs, _ = pairs.read_pairs("mimic-cxr", folders[1])
+    all_pairs = pairs.read_pairs("mimic-cxr", folders[1]).pairs
     disjoint_pairs = graph_studies.exclude(all_pairs, *graph_ids)
     note(
         f"pairs: {len(disjoint_pairs):,}; {len(all_pairs) - len(disjoint_pairs):,} of studies and subjects of the "
@@ -59,10 +59,12 @@ def running_retrieval_data(file: Path, images: Path | None, lexicon: Sequence[Pa
     pair_set = PairSet.read(file, require_images=True)
     if pair_set.protocol != protocol:
         raise UsageError(
-            f"the pairs are dealt out by {pair_set.protocol}", "Say it by --protocol, or make other pairs."
+            f"the pairs are split by {pair_set.protocol}", "Give that protocol with --protocol, or make other pairs."
         )
     if images is None:
-        raise UsageError("the graph's images are missing", "Say the folder that their paths begin in: --images DIR.")
+        raise UsageError(
+            "the graph's images are missing", "Give the folder that their paths are relative to: --images DIR."
+        )
     with kgplatform.open() as graph:
         checks.refuse_graph_pairs(pair_set, graph_studies.graph_images(graph))
         return RetrievalData(file.stem, pair_set, read_knowledge(graph), images, lexicon)

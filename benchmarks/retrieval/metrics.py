@@ -53,14 +53,14 @@ def _score_full_matrix(texts: Any, images: Any, groups: Any) -> dict[str, float]
     return figures | {"MRR": float((1 / ranks).mean()), "median rank": float(np.median(ranks))}
 
 
-def _measure(way: str, count: int, width: int) -> dict[str, Any]:
+def _measure(library: str, count: int, width: int) -> dict[str, Any]:
     """Seconds and peak memory of one way, in this process; the memory that the vectors take is in it."""
     images, texts, groups = vectors(count, width)
     memory_before_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start_time = time.perf_counter()
     figures = (
         _score_full_matrix(texts, images, groups)
-        if way == "plain"
+        if library == "plain"
         else score_retrieval(texts, images, groups, groups).means()
     )
     seconds = time.perf_counter() - start_time
@@ -77,14 +77,14 @@ def bootstrap_seconds(count: int) -> float:
     return time.perf_counter() - start_time
 
 
-def apart(way: str, count: int, width: int) -> dict[str, Any]:
+def measure_in_process(library: str, count: int, width: int) -> dict[str, Any]:
     """`measure` in a separate process."""
     command = [
         sys.executable,
         "-m",
         "benchmarks.retrieval.metrics",
         "--way",
-        way,
+        library,
         "--count",
         str(count),
         "--width",
@@ -110,7 +110,7 @@ def main() -> None:
     runs_by_method: dict[str, list[dict[str, Any]]] = {"blocks": [], "plain": []}
     for _ in range(arguments.repeats):
         for method, method_runs in runs_by_method.items():
-            method_runs.append(apart(method, count, width))
+            method_runs.append(measure_in_process(method, count, width))
     figures = {method: method_runs[0]["figures"] for method, method_runs in runs_by_method.items()}
     difference = max(
         abs(figures["blocks"][figure_name] - figures["plain"][figure_name]) for figure_name in figures["blocks"]

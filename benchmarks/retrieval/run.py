@@ -211,7 +211,7 @@ def _run_all(
             sha256 = retrieval_run_hash(retrieval_cell_settings(cell, arguments.backbone, arguments.epochs), data)
             if results.has(cell.name, seed, sha256):
                 note(f"{cell.name} seed {seed}: done before")
-            elif (earlier_outcome := results.of(seed, sha256)) is not None:
+            elif (earlier_outcome := results.outcome(seed, sha256)) is not None:
                 results.add(cell.name, seed, sha256, earlier_outcome)
             else:
                 cells_by_run.setdefault((sha256, seed), []).append(cell)
@@ -241,21 +241,21 @@ def main() -> int:
     parser.add_argument("--protocol", default="subject", choices=sorted(pairs.PROTOCOLS))
     parser.add_argument("--controls", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--ablation", action="store_true", help="also the graph without stances")
-    parser.add_argument("--epochs", type=int, help="at most so many, instead of what the settings say")
-    parser.add_argument("--images", type=Path, help="the folder that the paths of the graph's images begin in")
-    parser.add_argument("--lexicon", type=Path, action="append", default=[], help="names of concepts; again for more")
+    parser.add_argument("--epochs", type=int, help="at most this many, instead of the number in the settings")
+    parser.add_argument("--images", type=Path, help="the folder that the image paths of the graph are relative to")
+    parser.add_argument("--lexicon", type=Path, action="append", default=[], help="names of concepts; may be repeated")
     parser.add_argument(
         "--studies",
         type=int,
         nargs=2,
         metavar=("GRAPH", "PAIRS"),
         default=retrieval_data.STUDIES,
-        help="how many synthetic studies the graph is of, and how many are paired; results of another size lie apart",
+        help="how many synthetic studies the graph has, and how many are paired; other sizes have separate results",
     )
-    parser.add_argument("--jobs", type=int, default=2, help="trainings beside each other")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are kept")
-    parser.add_argument("--build", type=Path, default=BUILD, help="for data, pictures and checkpoints")
-    parser.add_argument("--table", action="store_true", help="train nothing, write the table again")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at the same time")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are stored")
+    parser.add_argument("--build", type=Path, default=BUILD, help="for data, images and checkpoints")
+    parser.add_argument("--table", action="store_true", help="do not train, only write the table again")
     arguments = parser.parse_args()
     return record.exit_code(lambda: _run_benchmark(arguments))
 

@@ -49,7 +49,7 @@ def write_retrieval_table(path: Path) -> None:
     runs_by_cell: dict[str, list[dict[str, Any]]] = {}
     for result_row in document["runs"]:
         runs_by_cell.setdefault(result_row["cell"], []).append(result_row)
-    ordered_cells = dict(sorted(runs_by_cell.items(), key=lambda cell_and_runs: _place(cell_and_runs[0])))
+    ordered_cells = dict(sorted(runs_by_cell.items(), key=lambda cell_and_runs: _cell_position(cell_and_runs[0])))
     report_parts = [
         _table_head(document),
         _main_table(document, ordered_cells),
@@ -61,7 +61,7 @@ def write_retrieval_table(path: Path) -> None:
     path.with_suffix(".md").write_text("\n\n".join(report_parts) + "\n", encoding="utf-8")
 
 
-def _place(cell: str) -> tuple[int, int]:
+def _cell_position(cell: str) -> tuple[int, int]:
     method, _, graph = cell.partition("-")
     return list(TITLES).index(method), 0 if not graph else 1 + list(CONTROLS).index(graph)
 
@@ -94,7 +94,7 @@ def _table_head(document: Mapping[str, Any]) -> str:
 
 def _main_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The paper's columns: mean ± SD over the seeds, marked against the backbone."""
-    table_lines = ["## Texts that look for images, %", "", *header(PAPER_COLUMNS)]
+    table_lines = ["## Images found by text, %", "", *header(PAPER_COLUMNS)]
     chance = document["about"]["chance"]["text_to_image"]
     table_lines.append(line("by chance", [f"{100 * chance[column_name]:.2f}" for column_name in PAPER_COLUMNS]))
     backbone_runs = by_cell.get("backbone", [])
@@ -118,7 +118,7 @@ def _differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Each method against the backbone, and against its controls: paired bootstrap over subjects."""
     cell_pairs = [(cell, "backbone") for cell in by_cell if cell != "backbone"]
     cell_pairs += [(cell.partition("-")[0], cell) for cell in by_cell if "-" in cell]
-    table_lines = ["## Differences in points, with 95 % intervals", "", *header(COMPARED, "this, minus that")]
+    table_lines = ["## Differences in points, with 95 % intervals", "", *header(COMPARED, "A minus B")]
     for first_cell, second_cell in cell_pairs:
         if first_cell in by_cell and second_cell in by_cell:
             intervals = [
@@ -128,41 +128,44 @@ def _differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             table_lines.append(line(f"{_cell_title(first_cell)}, minus {_cell_title(second_cell)}", intervals))
     table_lines += [
         "",
-        "Paired bootstrap of 10,000 samples over the test's subjects, of each query's mean over the seeds both have. "
-        f"{BETTER} the interval is above 0, {WORSE} below, {SAME} it holds 0. RR is the first relevant image's "
-        "reciprocal rank.",
+        "Paired bootstrap of 10,000 samples over the test's subjects, of each query's mean over the seeds that both "
+        f"have. {BETTER} the interval is above 0, {WORSE} below, {SAME} it contains 0. RR is the first relevant "
+        "image's reciprocal rank.",
     ]
     return "\n".join(table_lines)
 
 
 def _difference_interval(
-    one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], name: str
+    first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]], name: str
 ) -> tuple[float, float, float]:
     """Low end, value and high end of a difference, over the seeds that both have."""
-    seeds = sorted({run_row["seed"] for run_row in one} & {run_row["seed"] for run_row in other})
+    seeds = sorted({run_row["seed"] for run_row in first} & {run_row["seed"] for run_row in second})
     values, other_values = (
         np.array([next(run_row for run_row in cell_runs if run_row["seed"] == seed)["queries"][name] for seed in seeds])
-        for cell_runs in (one, other)
+        for cell_runs in (first, second)
     )
-    difference = paired_bootstrap(values, other_values, clusters=one[0]["subjects"])
+    difference = paired_bootstrap(values, other_values, clusters=first[0]["subjects"])
     return difference.low, difference.value, difference.high
 
 
-def full_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]], way: str) -> str:
+def full_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]], direction: str) -> str:
     """Every figure of a direction."""
     column_names = [f"{figure}@{cutoff}" for figure in "PR" for cutoff in KS] + ["MRR", "median rank"]
-    table_lines = [f"## All figures, {way.replace('_', ' ')}, %", "", *header(column_names)]
+    table_lines = [f"## All figures, {direction.replace('_', ' ')}, %", "", *header(column_names)]
     about = document["about"]
-    baseline_figures = {"by chance": about["chance"][way]}
-    if way in about["popularity"]:
-        baseline_figures["most frequent in training first"] = about["popularity"][way]
+    baseline_figures = {"by chance": about["chance"][direction]}
+    if direction in about["popularity"]:
+        baseline_figures["most frequent in training first"] = about["popularity"][direction]
     for baseline_name, figures in baseline_figures.items():
-        table_lines.append(line(baseline_name, [_shown(column, [figures[column]]) for column in column_names]))
+        table_lines.append(line(baseline_name, [_format_values(column, [figures[column]]) for column in column_names]))
     for cell, runs in by_cell.items():
         table_lines.append(
             line(
                 _cell_title(cell),
-                [_shown(column, [run_row["test"][way][column] for run_row in runs]) for column in column_names],
+                [
+                    _format_values(column, [run_row["test"][direction][column] for run_row in runs])
+                    for column in column_names
+                ],
             )
         )
     return "\n".join(table_lines)
@@ -205,12 +208,12 @@ def retrieval_paper_table() -> str:
     table_lines += [
         "",
         "One run each, without intervals; OpenI was split by image, so most test reports were in training. The numbers "
-        "are of other data and other backbones than ours, and compare only in direction.",
+        "are for other data and other backbones than ours, so only their direction can be compared.",
     ]
     return "\n".join(table_lines)
 
 
-def _shown(column: str, values: Sequence[float]) -> str:
+def _format_values(column: str, values: Sequence[float]) -> str:
     if column != "median rank":
         return spread(values)
     return f"{statistics.mean(values):.1f}"

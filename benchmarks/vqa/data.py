@@ -18,9 +18,9 @@ from kgplatform.datasets.questions import QuestionSet
 from kgplatform.errors import UsageError
 from kgplatform.settings import Settings
 
-STUDIES = (3000, 2000)  # that the graph is built from, and that are asked about
+STUDIES = (3000, 2000)  # for the graph, and for the questions
 QUESTIONS = 6_000
-GRAPH_SEED, ASKED_SEED = 7, 12
+GRAPH_SEED, QUESTION_SEED = 7, 12
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def released_vqa_data(
     """
     data_folder = Settings.from_env().data_dir
     folder, medmkg = (
-        option_path or there(data_folder, dataset_name)
+        option_path or data_set_folder(data_folder, dataset_name)
         for option_path, dataset_name in ((folder, kind), (medmkg, "medmkg"))
     )
     all_questions, rejects = questions.read_questions(kind, folder, images)
@@ -66,19 +66,21 @@ def released_vqa_data(
     return VQAData(kind, _split_questions(all_questions, protocol, folds), knowledge)
 
 
-def phantom_vqa_data(build: Path, protocol: str, folds: int, of_graph: int, asked: int, count: int) -> VQAData:
+def phantom_vqa_data(
+    build: Path, protocol: str, folds: int, graph_study_count: int, question_study_count: int, count: int
+) -> VQAData:
     """Synthetic studies, the graph that construction reads from them and the facts about remedies; and questions about
     other studies, of other subjects.
     """
-    graph_studies = prepare_studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED)
-    asked_studies = prepare_studies(build / f"asked-{asked}", asked, ASKED_SEED)
-    folder = build / f"questions-{asked}-{count}"
-    question_set.build_question_set(asked_studies, folder, count, ASKED_SEED, replace=True)
-    with own_graph(build / f"neo4j-{of_graph}") as graph:
+    graph_studies = prepare_studies(build / f"graph-{graph_study_count}", graph_study_count, GRAPH_SEED)
+    question_studies = prepare_studies(build / f"asked-{question_study_count}", question_study_count, QUESTION_SEED)
+    folder = build / f"questions-{question_study_count}-{count}"
+    question_set.build_question_set(question_studies, folder, count, QUESTION_SEED, replace=True)
+    with own_graph(build / f"neo4j-{graph_study_count}") as graph:
         graph.construct(None, graph_studies, score=False)
         graph.ingest("triples", folder / question_set.KNOWLEDGE)
         knowledge = read_knowledge(graph)
-    all_questions, _ = questions.read_questions("phantom", folder, asked_studies)
+    all_questions, _ = questions.read_questions("phantom", folder, question_studies)
     fold_sets = _split_questions(all_questions, protocol, folds)
     for fold_set in fold_sets:
         checks.refuse_graph_questions(fold_set, knowledge.images, graph_studies)
@@ -86,9 +88,9 @@ def phantom_vqa_data(build: Path, protocol: str, folds: int, of_graph: int, aske
 
 
 def running_vqa_data(
-    kind: str, folder: Path, images: Path | None, of_graph: Path | None, protocol: str, folds: int
+    kind: str, folder: Path, images: Path | None, graph_images: Path | None, protocol: str, folds: int
 ) -> VQAData:
-    """A data set and the graph in the running Neo4j, whose images' paths begin in `of_graph`."""
+    """A data set and the graph in the running Neo4j, whose images' paths begin in `graph_images`."""
     all_questions, rejects = questions.read_questions(kind, folder, images)
     if rejects:
         note(questions.left_out(rejects))
@@ -96,8 +98,8 @@ def running_vqa_data(
         knowledge = read_knowledge(graph)
     fold_sets = _split_questions(all_questions, protocol, folds)
     for fold_set in fold_sets:
-        checks.refuse_graph_questions(fold_set, knowledge.images, of_graph)
-    return VQAData(kind, fold_sets, knowledge, of_graph)
+        checks.refuse_graph_questions(fold_set, knowledge.images, graph_images)
+    return VQAData(kind, fold_sets, knowledge, graph_images)
 
 
 def _split_questions(read_questions: Sequence[questions.Question], protocol: str, folds: int) -> list[QuestionSet]:
@@ -108,8 +110,8 @@ def _split_questions(read_questions: Sequence[questions.Question], protocol: str
     return [questions.image_disjoint(read_questions, image_groups, fold, folds) for fold in range(folds)]
 
 
-def there(here: Path | None, name: str) -> Path:
+def data_set_folder(data_folder: Path | None, name: str) -> Path:
     """A data set in KGP_DATA_DIR. Raises `UsageError` where that is not set."""
-    if here is None:
+    if data_folder is None:
         raise UsageError(f"where is {name}?", "Set KGP_DATA_DIR, or name the folders: --folder, --medmkg.")
-    return here / name
+    return data_folder / name

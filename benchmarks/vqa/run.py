@@ -58,7 +58,11 @@ BUILD = record.ROOT / "build" / "vqa"
 METHODS = tuple(method for method in vqa_settings.METHODS if method not in vqa_settings.PLAIN)
 GRAPHS: tuple[CellGraph, ...] = ("full", "empty", "shuffled", "no-stance")
 FIRST_SEED = 42
-FORMS = {"krisp": 2, "ekgrl": 2, "k-pathvqa": 2}  # of methods whose code was changed so that results change: else 1
+FORMS = {
+    "krisp": 2,
+    "ekgrl": 2,
+    "k-pathvqa": 2,
+}  # of methods whose code was changed and gives other results; else 1
 
 
 def vqa_cells(methods: str, controls: bool) -> Iterator[Cell]:
@@ -207,7 +211,7 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
         requested_cells = list(vqa_cells(arguments.methods, arguments.controls))
         for cell in requested_cells:
             settings = vqa_cell_settings(cell, arguments.backbone, arguments.settings, arguments.epochs)
-        _opened(settings.backbone)  # what is amiss is told before the data are made
+        _opened(settings.backbone)  # errors are reported before the data are made
         build_folder = arguments.build / data_name
         data = _data(arguments, build_folder)
         results = Results(results_path, _describe_data(data, arguments.backbone, arguments.protocol), "questions")
@@ -227,13 +231,13 @@ def _data(arguments: argparse.Namespace, build_folder: Path) -> vqa_data.VQAData
             build_folder,
             arguments.protocol,
             arguments.folds,
-            of_graph=graph_studies,
-            asked=question_studies,
+            graph_study_count=graph_studies,
+            question_study_count=question_studies,
             count=arguments.questions,
         )
     if arguments.running:
         if arguments.folder is None:
-            raise UsageError("where are the questions?", "Say it: --folder DIR.")
+            raise UsageError("where are the questions?", "Give it with --folder DIR.")
         return vqa_data.running_vqa_data(*source_options, arguments.graph_images, arguments.protocol, arguments.folds)
     return vqa_data.released_vqa_data(
         *source_options, arguments.medmkg, arguments.protocol, arguments.folds, build_folder
@@ -293,10 +297,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="vqa_rad", choices=plugins.registered_names("questions"))
     parser.add_argument("--folder", type=Path, help="where the questions are; else in KGP_DATA_DIR")
-    parser.add_argument("--images", type=Path, help="where their images are, if not where the release has them")
+    parser.add_argument(
+        "--images", type=Path, help="where their images are, if they are not where the release has them"
+    )
     parser.add_argument("--medmkg", type=Path, help="the folder of the released graph; else in KGP_DATA_DIR")
     parser.add_argument("--running", action="store_true", help="ask the graph in the running Neo4j")
-    parser.add_argument("--graph-images", type=Path, help="with --running: where the paths of its images begin")
+    parser.add_argument(
+        "--graph-images", type=Path, help="with --running: the folder that the paths of its images are relative to"
+    )
     parser.add_argument("--backbone", default="offline", help="small, offline, clip:FOLDER or open-clip:FOLDER")
     parser.add_argument("--settings", help="a folder of benchmarks/vqa/settings, such as paper or code")
     parser.add_argument("--methods", default="all", help="all, or names with commas between them")
@@ -304,25 +312,25 @@ def main() -> int:
     parser.add_argument("--protocol", default="official", choices=questions.PROTOCOLS)
     parser.add_argument("--folds", type=_at_least(2), default=questions.FOLDS, help="of image-disjoint")
     parser.add_argument("--controls", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--epochs", type=_at_least(1), help="at most so many, instead of what the settings say")
+    parser.add_argument("--epochs", type=_at_least(1), help="at most this many, instead of the number in the settings")
     parser.add_argument(
         "--studies",
         type=_at_least(1),
         nargs=2,
         metavar=("GRAPH", "ASKED"),
         default=vqa_data.STUDIES,
-        help="of phantom: synthetic studies that the graph is of, and that are asked about",
+        help="of phantom: how many synthetic studies the graph has, and how many the questions are about",
     )
     parser.add_argument(
         "--questions",
         type=_at_least(1),
         default=vqa_data.QUESTIONS,
-        help="of phantom; other sizes' results lie apart",
+        help="of phantom; other sizes have separate results",
     )
-    parser.add_argument("--jobs", type=_at_least(1), default=2, help="trainings beside each other")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are kept")
+    parser.add_argument("--jobs", type=_at_least(1), default=2, help="trainings at the same time")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are stored")
     parser.add_argument("--build", type=Path, default=BUILD, help="for data, features and checkpoints")
-    parser.add_argument("--table", action="store_true", help="train nothing, write the table again")
+    parser.add_argument("--table", action="store_true", help="do not train, only write the table again")
     arguments = parser.parse_args()
     return record.exit_code(lambda: _run_benchmark(arguments))
 

@@ -129,7 +129,7 @@ def more_images(knowledge: Knowledge) -> Knowledge:
     )
 
 
-def subgraph_seconds(knowledge: Knowledge, asked: Sequence[Sequence[int]], rounds: int) -> tuple[float, float]:
+def subgraph_seconds(knowledge: Knowledge, seed_lists: Sequence[Sequence[int]], rounds: int) -> tuple[float, float]:
     """Seconds of building the rows, and for a question, without anything remembered."""
     start_time = time.perf_counter()
     neighbourhoods = Neighbourhoods(knowledge)
@@ -137,18 +137,18 @@ def subgraph_seconds(knowledge: Knowledge, asked: Sequence[Sequence[int]], round
 
     def every() -> None:
         neighbourhoods.forget()
-        for concepts in asked:
-            neighbourhoods.of(concepts)
+        for concepts in seed_lists:
+            neighbourhoods.subgraph(concepts)
 
     every()
-    return build_seconds, _time_call(every, rounds) / len(asked)
+    return build_seconds, _time_call(every, rounds) / len(seed_lists)
 
 
 def _measure(rounds: int, build: Path) -> dict[str, Any]:
     """All figures; times in microseconds a question unless they say otherwise."""
     torch.set_num_threads(1)
     data_folder = Settings.from_env().data_dir
-    folder, medmkg = (vqa_data.there(data_folder, variant_name) for variant_name in ("vqa_rad", "medmkg"))
+    folder, medmkg = (vqa_data.data_set_folder(data_folder, variant_name) for variant_name in ("vqa_rad", "medmkg"))
     all_questions, _ = questions.read_questions("vqa_rad", folder)
     texts = sorted({question.text for question in all_questions})
     with own_graph(build / "neo4j-medmkg") as graph:

@@ -66,8 +66,8 @@ PAPER: Mapping[str, tuple[str, ...]] = {
 }
 
 UNSEEN = (
-    " As its images are not at hand, nothing is learnt of what they show: no method has visual evidence, an image is a "
-    "node without a picture, and MR-MKG's alignment has nothing to align, so its loss is 0."
+    " Its images are not available, so no method has visual evidence, an image is a "
+    "node without image features, and MR-MKG's alignment has nothing to align, so its loss is 0."
 )
 
 _Run = Mapping[str, Any]
@@ -89,7 +89,7 @@ class Tested:
         self.runs: dict[str, dict[int, dict[int, _Run]]] = {}  # by cell, seed, fold
         for run_row in document["runs"]:
             self.runs.setdefault(run_row["cell"], {}).setdefault(run_row["seed"], {})[run_row["fold"]] = run_row
-        self.cells = sorted((cell for cell in self.runs if self.seeds(cell)), key=_place)
+        self.cells = sorted((cell for cell in self.runs if self.seeds(cell)), key=_cell_position)
 
     def seeds(self, cell: str) -> list[int]:
         """The seeds with which a cell has run on every fold."""
@@ -102,14 +102,14 @@ class Tested:
             not is_yes if character == "?" else character == "1"
             for character, is_yes in zip(answer_characters, self.yes, strict=True)
         ]
-        return Answers.of(self.yes, np.array(predictions, dtype=np.float64))
+        return Answers.checked(self.yes, np.array(predictions, dtype=np.float64))
 
     def majority(self) -> Answers:
         """The commoner answer of each fold's training."""
         predictions = [fold["train_yes"] * 2 >= fold["sizes"]["train"] for fold in self.folds for _ in fold["yes"]]
-        return Answers.of(self.yes, np.array(predictions, dtype=np.float64))
+        return Answers.checked(self.yes, np.array(predictions, dtype=np.float64))
 
-    def of(self, cell: str) -> list[_Run]:
+    def cell_runs(self, cell: str) -> list[_Run]:
         """A cell's runs with the seeds that have run on every fold."""
         return [run_row for seed in self.seeds(cell) for run_row in self.runs[cell][seed].values()]
 
@@ -124,7 +124,7 @@ def method_and_graph(cell: str) -> tuple[str, str]:
     return cell.removesuffix(f"-{graph}"), graph
 
 
-def _place(cell: str) -> tuple[int, int]:
+def _cell_position(cell: str) -> tuple[int, int]:
     method, graph = method_and_graph(cell)
     return list(TITLES).index(method), 0 if not graph else 1 + list(CONTROLS).index(graph)
 
@@ -168,13 +168,13 @@ def _table_head(document: Mapping[str, Any], tested: Tested) -> str:
         f"# VQA on {about['data']}, backbone {about['backbone']}, protocol {about['protocol']}\n\n"
         f"Closed questions: {sizes['train']:,.0f} train, {sizes['valid']:,.0f} valid, {sizes['test']:,.0f} "
         f"test{folds_text}. Of {len(tested.yes):,} test questions {int(tested.yes.sum()):,} are answered by yes; "
-        f"{shared_counts['image']:,} have their image in training, {shared_counts['question']:,} a question of the "
+        f"{shared_counts['image']:,} have their image in training, {shared_counts['question']:,} a question with the "
         "same words, "
         f"{shared_counts['both']:,} both in one; {int(tested.linked.sum()):,} name a concept of the graph.\n\n"
-        f"Graph: {graph['images']:,} images{'' if graph['at hand'] else ' (not at hand)'}, {graph['concepts']:,} "
+        f"Graph: {graph['images']:,} images{'' if graph['at hand'] else ' (not available)'}, {graph['concepts']:,} "
         f"concepts, {graph['stances']:,} stances, {graph['relations']:,} relations between concepts."
         f"{'' if graph['at hand'] else UNSEEN}\n\n"
-        f"{describe_runs([run_row for cell in tested.cells for run_row in tested.of(cell)])} "
+        f"{describe_runs([run_row for cell in tested.cells for run_row in tested.cell_runs(cell)])} "
         "Written by `python -m benchmarks.vqa.run`."
     )
 
@@ -184,7 +184,9 @@ def _main_table(tested: Tested) -> str:
     table_lines = ["## Answers, %", "", *header(FIGURES)]
     majority_figures = tested.majority().figures()
     table_lines.append(
-        line("commoner answer of training", [f"{100 * majority_figures[figure_name]:.2f}" for figure_name in FIGURES])
+        line(
+            "most common answer in training", [f"{100 * majority_figures[figure_name]:.2f}" for figure_name in FIGURES]
+        )
     )
     base_figures = (
         [tested.answers("base", seed).figures() for seed in tested.seeds("base")] if "base" in tested.cells else []
@@ -222,7 +224,7 @@ def _differences(tested: Tested) -> str:
     """Differences in accuracy: paired bootstrap over images, of all questions, and of those that name a concept."""
     has_unlinked = 0 < tested.linked.sum() < len(tested.linked)
     columns = ["all questions", *(["those that name a concept"] if has_unlinked else [])]
-    table_lines = ["## Differences in accuracy, points, with 95 % intervals", "", *header(columns, "this, minus that")]
+    table_lines = ["## Differences in accuracy, points, with 95 % intervals", "", *header(columns, "A minus B")]
     all_questions = np.ones(len(tested.yes), dtype=np.bool_)
     for first_cell, second_cell in compared(tested.cells):
         intervals = [
@@ -232,17 +234,17 @@ def _differences(tested: Tested) -> str:
         table_lines.append(line(f"{_cell_title(first_cell)}, minus {_cell_title(second_cell)}", intervals))
     table_lines += [
         "",
-        "Paired bootstrap of 10,000 samples over the test's images, of each question's mean over the seeds both have. "
-        f"{BETTER} the interval is above 0, {WORSE} below, {SAME} it holds 0.",
+        "Paired bootstrap of 10,000 samples over the test's images, of each question's mean over the seeds that both "
+        f"have. {BETTER} the interval is above 0, {WORSE} below, {SAME} it contains 0.",
     ]
     return "\n".join(table_lines)
 
 
-def accuracy_difference(tested: Tested, one: str, other: str, chosen: NDArray[np.bool_]) -> str:
+def accuracy_difference(tested: Tested, first: str, second: str, chosen: NDArray[np.bool_]) -> str:
     """The difference of two cells' accuracy on some questions, with its interval."""
-    seeds = sorted({*tested.seeds(one)} & {*tested.seeds(other)})
+    seeds = sorted({*tested.seeds(first)} & {*tested.seeds(second)})
     correct, other_correct = (
-        np.array([tested.answers(cell, seed).correct[chosen] for seed in seeds]) for cell in (one, other)
+        np.array([tested.answers(cell, seed).correct[chosen] for seed in seeds]) for cell in (first, second)
     )
     difference = paired_bootstrap(correct, other_correct, clusters=tested.images[chosen])
     return interval(difference.low, difference.value, difference.high)
@@ -265,7 +267,7 @@ def _groups(tested: Tested) -> str:
                 ],
             )
         )
-    table_lines += ["", *header(needs, "this, minus that, points")]
+    table_lines += ["", *header(needs, "A minus B, points")]
     for first_cell, second_cell in compared(tested.cells):
         intervals = [accuracy_difference(tested, first_cell, second_cell, tested.needs == need) for need in needs]
         table_lines.append(line(f"{_cell_title(first_cell)}, minus {_cell_title(second_cell)}", intervals))
@@ -303,7 +305,7 @@ def _costs(tested: Tested) -> str:
         *header(("epochs", "validation accuracy, %", "trained weights", "seconds, one core")),
     ]
     for cell in tested.cells:
-        runs = tested.of(cell)
+        runs = tested.cell_runs(cell)
         table_lines.append(
             line(
                 _cell_title(cell),
@@ -344,7 +346,7 @@ def vqa_paper_table() -> str:
     table_lines += [
         "",
         "One run each, without intervals, on the official parts: nearly all of VQA-RAD's test questions have their "
-        "image in training. 95 % half-widths are about 5.4, 4.5 and 1.2 points. Other backbones than ours, so the "
-        "numbers compare only in direction.",
+        "image in training. 95 % half-widths are about 5.4, 4.5 and 1.2 points. The backbones differ from ours, "
+        "so only the direction can be compared.",
     ]
     return "\n".join(table_lines)

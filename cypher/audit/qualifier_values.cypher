@@ -1,4 +1,4 @@
-// Audit: stances to SNOMED qualifier values, which say how a finding is and are none themselves, among all stances.
+// Audit: stances to SNOMED qualifier values, which qualify a finding and are not findings themselves, among all stances.
 // param examples integer = 5: how many to name
 MATCH (c:Concept) WHERE toLower(c.name) ENDS WITH '(qualifier value)'
 WITH c, COUNT { (c)<-[:POSITIVE|NEGATIVE|UNCERTAIN]-(:Image) } AS edges WHERE edges > 0

@@ -1,4 +1,4 @@
-// Audit: edges that stand several times with the same head, relation and tail, among all such triplets. Loads never make
+// Audit: edges that exist several times with the same head, relation and tail, among all such triplets. Loads never make
 // them; other programs can. Predicted edges do not count.
 // param examples integer = 5: how many to name
 MATCH (h)-[r:!PREDICTED]->(t)

@@ -1,4 +1,4 @@
-// Audit: runs that were begun, or whose undo was begun, and not finished, among all runs.
+// Audit: runs that were started but not finished, or whose undo was not finished, among all runs.
 // param examples integer = 5: how many to name
 MATCH (r:Run)
 WITH r ORDER BY r.id

@@ -1,4 +1,4 @@
-// What construction says of an image and a concept: each stance with its evidence and the runs that assert it.
+// What construction recorded about an image and a concept: each stance with its evidence and the runs that assert it.
 // param image string: the image's id
 // param concept string: the concept's CUI
 MATCH (i:Image {id: $image})-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c:Concept {cui: $concept})

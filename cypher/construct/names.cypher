@@ -1,5 +1,5 @@
-// The names that sources give to concepts, and how many stances they assert of each. What found concepts by names is
-// left out, so that the same load twice looks for the same names.
+// The names that sources give to concepts, and how many stances they assert for each. Runs that found concepts by names
+// are left out, so that a repeated load searches for the same names.
 // param kinds list = ["construct", "radgraph", "generate"]: the kinds of runs that are left out
 MATCH (run:Run) WHERE NOT run.kind IN $kinds
 WITH collect(run.id) AS others

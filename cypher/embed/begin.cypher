@@ -1,5 +1,5 @@
-// Opens the run of embeddings, or finds it again: a model has one run. An undone one begins anew. Takes the lock of
-// `ingest/lock` first.
+// Opens the run of embeddings, or finds the existing one: a model has one run. An undone run starts again. Takes the
+// lock of `ingest/lock` first.
 // param run string: the run's id
 // param properties map: kind, source, model, sha256, embedding_model, dimension, version, parameters
 MERGE (p:Platform {id: 'kgplatform'})

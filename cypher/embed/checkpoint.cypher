@@ -1,4 +1,4 @@
-// Notes on the run, in the transaction that writes a batch, how many nodes got an embedding.
+// Records on the run, in the transaction that writes a batch, how many nodes got an embedding.
 // param run string: the run's id
 // param images integer: images of this batch that got one
 // param concepts integer: concepts of this batch that got one

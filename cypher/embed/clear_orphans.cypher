@@ -1,4 +1,4 @@
-// Deletes the vectors of images and concepts that are no longer there, as somebody deleted them by other means than an undo.
+// Deletes the vectors of images and concepts that no longer exist because they were deleted by other means than an undo.
 MATCH (v:ImageVector|ConceptVector)
 WHERE NOT v:Thing
   AND (v:ImageVector AND NOT EXISTS { MATCH (:Image {id: v.id}) }

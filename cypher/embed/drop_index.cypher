@@ -1,3 +1,3 @@
 // Drops a vector index.
-// param name string: the index' name
+// param name string: the index's name
 DROP INDEX $name IF EXISTS

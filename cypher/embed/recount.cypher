@@ -1,4 +1,4 @@
-// Sets the figures of the runs of embeddings to the vectors that there are. An undone run keeps what it had. Takes the lock of
+// Sets the counts of the runs of embeddings to the vectors that exist. An undone run keeps its counts. Takes the lock of
 // `ingest/lock` first.
 MERGE (p:Platform {id: 'kgplatform'})
 SET p.writer = 'recount'

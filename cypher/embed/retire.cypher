@@ -1,4 +1,4 @@
-// Marks the runs of other models as undone whose embeddings have all been replaced.
+// Marks runs of other models as undone if all of their embeddings have been replaced.
 // param model string: the first 16 digits of the hash of the model that stays
 MATCH (r:Run)
 WHERE r.embedding_model <> $model AND r.status <> 'undone'

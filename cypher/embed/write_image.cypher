@@ -1,5 +1,5 @@
 // Writes embeddings of Image nodes as vectors of 32-bit numbers, for those that have none of this model yet. They are on
-// nodes of their own, so that `RETURN n` shows the image without hundreds of numbers (docs/decisions/0010-vector-nodes.md).
+// separate nodes, so that `RETURN n` shows the image without hundreds of numbers (docs/decisions/0010-vector-nodes.md).
 // param rows list: [id, vector], each key once
 // param model string: the first 16 digits of the model's hash
 UNWIND $rows AS row

@@ -1,6 +1,6 @@
-// The images of a concept with their NaF scores, and what the concept adds to each: ln(images / images with that
+// The images of a concept with their NaF scores, and what the concept adds to each score: ln(images / images with that
 // stance to that concept). The highest-scored come first.
-// param concept string = "C0746459": the concept's CUI; where it is absent, the concept with most positive images
+// param concept string = "C0746459": the concept's CUI; if the graph lacks it, the concept with most positive images
 // param limit integer = 50: how many images
 MATCH (i:Image)
 WITH count(i) AS images

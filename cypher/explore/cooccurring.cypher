@@ -1,6 +1,6 @@
 // Findings that images show together with a given one: how often, how much more often than by chance (lift), and the
 // pointwise mutual information ln(lift). Over positive edges; images without any positive edge do not count.
-// param concept string = "C0004144": the finding's CUI; where it is absent, the concept with most positive images
+// param concept string = "C0004144": the finding's CUI; if the graph lacks it, the concept with most positive images
 // param at_least integer = 5: smallest number of shared images
 // param limit integer = 25: how many findings
 MATCH (i:Image) WHERE EXISTS { (i)-[:POSITIVE]->() }

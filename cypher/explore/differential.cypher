@@ -1,6 +1,6 @@
-// What else sits at the same place: findings that share a finding site with a given one, and how many images show them.
+// Findings at the same site: those that share a finding site with a given one, and how many images show them.
 // UMLS direction: (finding)-[:finding_site_of]->(site) reads "the site is the finding's site".
-// param concept string = "C0004144": the finding's CUI; where it is absent, the concept with most sites
+// param concept string = "C0004144": the finding's CUI; if the graph lacks it, the concept with most sites
 // param limit integer = 25: how many findings
 MATCH (c:Concept)
 WITH c ORDER BY c.cui = $concept DESC, COUNT { (c)-[:finding_site_of]->() } DESC, c.cui

@@ -1,6 +1,6 @@
 // The subgraph of the MedMKG paper's Figure 3: six findings, the isa relations between them (over at most two concepts
-// in between), and the one image that shows most of them with all three stances. Where a graph lacks the six, its six
-// most connected concepts stand in. UMLS direction: (a)-[:isa]->(b) reads "b is an a".
+// in between), and the one image that shows most of them with all three stances. If a graph lacks the six, its six
+// most connected concepts are used. UMLS direction: (a)-[:isa]->(b) reads "b is an a".
 // param names list = ["fluid in the chest", "Widened mediastinum (finding)", "Mass of chest wall (finding)", "Mass of body region (finding)", "Collapse of lung (disorder)", "Lump (finding)"]: names of the findings
 MATCH (c:Concept)
 WITH c ORDER BY c.name IN $names DESC, COUNT { (c)--() } - COUNT { (c)-[:PREDICTED]-() } DESC, c.cui

@@ -1,4 +1,4 @@
-// Finds concepts by the words of their names (full-text search: word~ for similar spellings, word*, "a phrase").
+// Finds concepts by words in their names (full-text search: word~ for similar spellings, word*, "a phrase").
 // param words string = "pleural effusion": what to look for
 // param limit integer = 20: how many concepts
 CALL db.index.fulltext.queryNodes('concept_names', $words, {limit: $limit}) YIELD node AS c, score

@@ -1,5 +1,5 @@
 // The neighbours of a finding among the images: for each stance how many images, their mean NaF score and the best ones.
-// param concept string = "C0032285": the finding's CUI; where it is absent, the concept with most positive images
+// param concept string = "C0032285": the finding's CUI; if the graph lacks it, the concept with most positive images
 // param examples integer = 5: how many images to name
 MATCH (c:Concept)
 WITH c ORDER BY c.cui = $concept DESC, COUNT { (c)<-[:POSITIVE]-() } DESC, c.cui

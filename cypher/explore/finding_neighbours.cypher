@@ -1,5 +1,5 @@
 // Everything around a finding, to draw: the concepts that UMLS relates to it, and its highest-scored images by stance.
-// param concept string = "C0004144": the finding's CUI; where it is absent, the concept with most positive images
+// param concept string = "C0004144": the finding's CUI; if the graph lacks it, the concept with most positive images
 // param images integer = 5: how many images of each stance
 // param concepts integer = 25: how many related concepts
 MATCH (c:Concept)

@@ -1,6 +1,6 @@
-// Images of which a model says what the report rules out: the report's stance to the concept is NEGATIVE alone, and the
-// model saw the finding without the report, or says of it what the report does not support. That a model writes of a
-// finding that the report denies is no contradiction by itself: RadGraph's triplets are of absent findings, too.
+// Images for which a model claims what the report rules out: the report's only stance to the concept is NEGATIVE, and the
+// model saw the finding without the report, or claims of it what the report does not support. A triplet about a finding
+// that the report denies is not a contradiction by itself: RadGraph also has triplets of absent findings.
 // param model string = "": the model that generated; any when empty
 // param limit integer = 100: how many pairs of an image and a finding
 MATCH (i:Image)-[n:NEGATIVE]->(c:Concept)<-[r:REFERS_TO]-(e:Entity)<-[s:SHOWS]-(i)

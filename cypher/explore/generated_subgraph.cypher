@@ -1,5 +1,5 @@
-// An image with what a generator saw in it, the concepts that this refers to, and what the report says of them: to be drawn.
-// param image string = "": the image's id; where it is absent, the image with most generated entities
+// An image with what a generator saw in it, the linked concepts, and what the report says about them, to draw.
+// param image string = "": the image's id; if the graph lacks it, the image with most generated entities
 // param limit integer = 200: how many rows
 MATCH (i:Image)
 WITH i ORDER BY i.id = $image DESC, COUNT { (i)-[s:SHOWS]->() WHERE s.model IS NOT NULL } DESC, i.id

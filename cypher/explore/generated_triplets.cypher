@@ -1,7 +1,7 @@
 // The triplets that models generated from an image, with their scores and whether the report supports them (grounded is
-// empty where no report was at hand). Presence is what the report says of head and tail: present, absent or uncertain;
+// empty where there was no report). Presence is what the report says of head and tail: present, absent or uncertain;
 // empty where it says nothing.
-// param image string = "": the image's id; where it is absent, the image with most generated entities
+// param image string = "": the image's id; if the graph lacks it, the image with most generated entities
 // param model string = "": the model that generated; any when empty
 // param limit integer = 200: how many triplets
 MATCH (i:Image)

@@ -1,5 +1,5 @@
 // The subgraph of one image, to draw: its concepts by stance, and the UMLS relations between them.
-// param image string = "I50978146": the image's id; where it is absent, the image ranked first
+// param image string = "I50978146": the image's id; if the graph lacks it, the image ranked first
 MATCH (i:Image)
 WITH i ORDER BY i.id = $image DESC, i.naf_rank, i.id
 LIMIT 1

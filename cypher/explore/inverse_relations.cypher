@@ -1,5 +1,5 @@
-// Which relation runs back where a relation runs forth: UMLS states each pair both ways, mostly under inverse names.
-// param relation string = "isa": the relation; the commonest one of the graph where it is absent
+// Which relations are the inverse of a relation: UMLS states each pair in both directions, mostly under inverse names.
+// param relation string = "isa": the relation; if the graph lacks it, its most common one
 MATCH (:Concept)-[r:!PREDICTED]->(:Concept)
 WITH type(r) AS relation, count(*) AS edges
 ORDER BY relation = $relation DESC, edges DESC

@@ -1,4 +1,4 @@
-// Concepts without any UMLS relation, which link prediction cannot reach over other concepts; the best covered first.
+// Concepts without any UMLS relation, which link prediction cannot reach through other concepts; those with most images first.
 // param limit integer = 50: how many concepts
 MATCH (c:Concept) WHERE NOT EXISTS { (c)-[:!PREDICTED]-(:Concept) }
 RETURN c.cui AS cui, c.name AS concept, COUNT { (c)<-[:POSITIVE|NEGATIVE|UNCERTAIN]-(:Image) } AS edges

@@ -1,5 +1,5 @@
-// On which triplets of an image models agree: each triplet by its text, with the models that generated it.
-// param image string = "": the image's id; where it is absent, the image with most generated entities
+// The triplets of an image on which models agree: each triplet by its text, with the models that generated it.
+// param image string = "": the image's id; if the graph lacks it, the image with most generated entities
 // param limit integer = 200: how many triplets
 MATCH (i:Image)
 WITH i ORDER BY i.id = $image DESC, COUNT { (i)-[s:SHOWS]->() WHERE s.model IS NOT NULL } DESC, i.id

@@ -1,6 +1,6 @@
-// The narrower concepts under one, by isa, with the images that show any of them: a finding counted with its kinds.
+// The narrower concepts below a concept, by isa, with the images that show any of them: a finding together with its kinds.
 // UMLS direction: (a)-[:isa]->(b) reads "b is an a".
-// param concept string = "C0577559": the CUI on top; where it is absent, the concept with most kinds
+// param concept string = "C0577559": the CUI on top; if the graph lacks it, the concept with most kinds
 // param depth integer = 3: how many levels down (at most 5)
 MATCH (top:Concept)
 WITH top ORDER BY top.cui = $concept DESC, COUNT { (top)-[:isa]->() } DESC, top.cui

@@ -1,4 +1,4 @@
-// Concepts that exactly one image covers, with that image: what the graph would lose with it.
+// Concepts that exactly one image covers, with that image: the graph would lose them with it.
 // param limit integer = 100: how many concepts
 MATCH (c:Concept)<-[:POSITIVE|NEGATIVE|UNCERTAIN]-(i:Image)
 WITH c, collect(DISTINCT i) AS images WHERE size(images) = 1

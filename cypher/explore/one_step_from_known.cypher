@@ -1,5 +1,5 @@
 // Generated findings that the report does not name, one UMLS relation away from a concept that it does name: likely the
-// same thing in other words, or a wider or narrower one.
+// same finding in other words, or a broader or narrower one.
 // param image string = "": the image's id; all images when empty
 // param model string = "": the model that generated; any when empty
 // param limit integer = 100: how many pairs of a finding and a known concept

@@ -1,4 +1,4 @@
-// Concepts that are only ever ruled out: no image is positive or uncertain for them.
+// Concepts that are always ruled out: no image is positive or uncertain for them.
 // param limit integer = 50: how many concepts
 MATCH (c:Concept)<-[:NEGATIVE]-(i:Image)
 WHERE NOT EXISTS { (c)<-[:POSITIVE|UNCERTAIN]-(:Image) }

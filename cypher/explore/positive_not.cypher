@@ -1,5 +1,5 @@
 // Images that show one finding and rule out another: positive for the first, negative for the second.
-// param with string = "C0004144": CUI of the finding that is there; else the concept with most positive images
+// param with string = "C0004144": CUI of the finding that is present; else the concept with most positive images
 // param without string = "C1253943": CUI of the finding that is ruled out; else the concept with most negative images
 // param limit integer = 50: how many images
 MATCH (a:Concept)

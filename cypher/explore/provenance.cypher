@@ -1,5 +1,5 @@
-// Provenance of the edges from one node to another: each edge with the runs that asserted it, what they read and when.
-// Of a predicted edge also the relation that is predicted, and the model.
+// Provenance of the edges from one node to another: each edge with the runs that asserted it, their sources and times.
+// For a predicted edge, also the predicted relation and the model.
 // param head string = "I50978146": id of the image or CUI of the concept at the head; else the image ranked first
 // param tail string = "": CUI of the concept at the tail; all of the head's edges when empty
 MATCH (h:Image|Concept)

@@ -1,4 +1,4 @@
-// Concepts that look like words of the report's form and not like findings: section headers ("Impression", "Findings")
+// Concepts that look like headings of a report and not like findings: section headers ("Impression", "Findings")
 // and SNOMED qualifier values, which carry many cross-modality edges but no clinical content.
 // param names list = ["impression", "findings", "indication", "comparison", "technique", "history", "examination"]: headers
 // param limit integer = 25: how many concepts

@@ -1,7 +1,7 @@
-// What each model saw in an image beside what its report says: the concepts of generated entities and those of stances.
+// What each model saw in an image next to what its report says: the concepts of generated entities and those of stances.
 // What a model saw without the report counts as POSITIVE; the stance of an entity that was written with the report is
-// the report's own, and so is its presence. The verdict: agree, differ (in stance), no stance (of the entity), only seen, or only said.
-// param image string = "": the image's id; where it is absent, the image with most generated entities
+// the report's stance, and so is its presence. The verdict: agree, differ (in stance), no stance (of the entity), only seen, or only said.
+// param image string = "": the image's id; if the graph lacks it, the image with most generated entities
 // param model string = "": the model that generated; any when empty
 // param limit integer = 200: how many rows
 MATCH (i:Image)

@@ -1,5 +1,5 @@
 // Images most like a given one: the share of positive concepts that two images have in common (Jaccard index).
-// param image string = "I50978146": the image's id; where it is absent, the image ranked first
+// param image string = "I50978146": the image's id; if the graph lacks it, the image ranked first
 // param limit integer = 20: how many images
 MATCH (i:Image)
 WITH i ORDER BY i.id = $image DESC, i.naf_rank, i.id

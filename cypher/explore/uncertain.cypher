@@ -1,4 +1,4 @@
-// Findings that reports leave open most often: the share of uncertain stances among all of a concept's images.
+// Findings that reports most often leave uncertain: the share of uncertain stances among all of a concept's images.
 // param at_least integer = 20: smallest number of images
 // param limit integer = 25: how many concepts
 MATCH (c:Concept)<-[r:POSITIVE|NEGATIVE|UNCERTAIN]-(:Image)

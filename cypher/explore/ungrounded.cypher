@@ -1,4 +1,4 @@
-// Generated triplets that the report does not support, for review: the surest first.
+// Generated triplets that the report does not support, for review: the most certain first.
 // param image string = "": the image's id; all images when empty
 // param model string = "": the model that generated; any when empty
 // param limit integer = 100: how many triplets

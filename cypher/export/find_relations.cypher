@@ -1,4 +1,4 @@
-// Those of the given relations that the graph has an edge of.
+// The given relations of which the graph has an edge.
 // param relations list: names of relations
 UNWIND $relations AS relation
 CALL (relation) {

@@ -1,5 +1,5 @@
-// What an export says of nodes, one record for each kind in a batch. An entity's text comes from a report, so it is
-// its name only when asked for.
+// What an export contains about nodes, one record for each kind in a batch. An entity's text comes from a report, so it is
+// used as its name only on request.
 // param batches list: lists of internal ids of nodes
 // param texts boolean: give the text of entities as their name
 UNWIND $batches AS batch

@@ -1,4 +1,4 @@
-// Which of these images a run has looked at.
+// Which of these images a run has processed.
 // param run string: the run's id
 // param ids list: ids of images
 UNWIND $ids AS id

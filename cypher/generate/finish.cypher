@@ -1,4 +1,4 @@
-// Closes the run of a generator with figures of all that it asserts by now, whichever calls wrote it: images, triplets and
+// Closes the run of a generator with the counts of all that it asserts now, from all calls: images, triplets and
 // edges.
 // param run string: the run's id
 // param rejected integer: images of the last call that could not be read

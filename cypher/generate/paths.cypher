@@ -1,5 +1,5 @@
-// The images that have a path, to find the image that a file is. Pictures of no data set are known by what is in them.
-// param dataset string: the name under which pictures of no data set stand
+// The images that have a path, to find the image of a file. Images without a data set are recognised by their content.
+// param dataset string: the name used for images without a data set
 MATCH (i:Image)
 WHERE i.path IS NOT NULL AND coalesce(i.dataset, '') <> $dataset
 RETURN i.id AS id, i.path AS path

@@ -1,9 +1,9 @@
-// Notes that a run asserts nodes and their properties, and fills properties that are missing. The first value of a
-// property stays: a run that says otherwise claims nothing. Where all runs of a node claim all its properties, the node has
+// Records that a run asserts nodes and their properties, and fills missing properties. The first value of a
+// property stays: a run with another value does not claim it. Where all runs of a node claim all its properties, the node has
 // no `who_claims`. Changes nothing the second time.
 // param rows list: [element id, properties]
 // param run string: the run that asserts them
-// param own list: names of properties that no run claims: keys, and the platform's own notes
+// param own list: names of properties that no run claims: keys, and the platform's own records
 UNWIND $rows AS row
 MATCH (n) WHERE elementId(n) = row[0]
 WITH n, row[1] AS properties

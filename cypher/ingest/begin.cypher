@@ -1,7 +1,7 @@
-// Opens the run of a load, or finds it again: the same files and parameters have the same run. An undone run begins
-// anew. It takes the lock of `ingest/lock` first.
+// Opens the run of a load, or finds the existing one: the same files and parameters have the same run. An undone run
+// starts again. It takes the lock of `ingest/lock` first.
 // param run string: the run's id
-// param extends boolean: open a finished run again, since there is more to come for it
+// param extends boolean: open a finished run again, to extend it
 // param properties map: kind, source, sha256, version, parameters
 MERGE (p:Platform {id: 'kgplatform'})
 SET p.writer = $run

@@ -1,10 +1,10 @@
-// Notes on the run, in the transaction that writes a batch, that the batch is in. It comes after `ingest/lock`, so that two
-// loaders of the same run do not overwrite each other's progress.
+// Records on the run, in the transaction that writes a batch, that the batch is written. It comes after `ingest/lock`, so that
+// two loaders of the same run do not overwrite each other's progress.
 // param run string: the run's id
 // param batch string: names this attempt at this batch
 // param rows_done integer: source rows done, this batch included
 // param rows_written integer: rows of this batch whose edge was new
-// param rows_existing integer: edges that this batch gives and that were there
+// param rows_existing integer: edges of this batch that already existed
 // param rows_enriched integer: mapping rows of this batch that completed a node
 MATCH (r:Run {id: $run})
 SET r.batch = $batch,

@@ -1,3 +1,3 @@
-// Which version of the platform's own notes the graph has; 0 for those of versions that did not say.
+// The version of the platform's own records in the graph; 0 where they have no version.
 OPTIONAL MATCH (p:Platform {id: 'kgplatform'})
 RETURN coalesce(p.layout, 0) AS layout

@@ -1,5 +1,5 @@
-// Takes the lock under which the platform writes, one transaction at a time, and tells where the run is. It comes first in
-// a transaction that reads and then adds to what it has read: nobody else of the platform writes until that commits.
+// Takes the lock under which the platform writes, one transaction at a time, and returns the run's progress. It comes first
+// in a transaction that reads and then adds to what it has read: no other platform process writes until it commits.
 // param run string: the run that writes
 MERGE (p:Platform {id: 'kgplatform'})
 SET p.writer = $run

@@ -1,9 +1,9 @@
-// Finds or creates the edges of a batch and notes the run on them; claims as in `ingest/assert_nodes`. A plan made while the graph had no edges looks for
-// each edge by scanning all of them, so a load has its first batches planned anew (docs/decisions/0002-edge-writes.md).
+// Finds or creates the edges of a batch and records the run on them; claims as in `ingest/assert_nodes`. A plan made while the graph had no edges looks for
+// each edge by scanning all of them, so the first batches of a load are planned again (docs/decisions/0002-edge-writes.md).
 // param ids list: element ids of the batch's nodes
 // param rows list: [index of head in ids, relation, index of tail in ids, properties]
 // param run string: the run that asserts them
-// param own list: names of properties that no run claims: keys, and the platform's own notes
+// param own list: names of properties that no run claims: keys, and the platform's own records
 UNWIND $rows AS row
 MATCH (h) WHERE elementId(h) = $ids[row[0]]
 MATCH (t) WHERE elementId(t) = $ids[row[2]]

@@ -1,6 +1,6 @@
 // The internal ids of the edges whose runs and claims an earlier version wrote: listed twice by loads of the same run at once,
-// claims that go without saying, or under the former name `claims`, which came before all else in Neo4j Browser.
-// param own list: names of properties that no run claims: keys, and the platform's own notes
+// claims that are implied, or under the former name `claims`, which Neo4j Browser lists first.
+// param own list: names of properties that no run claims: keys, and the platform's own records
 MATCH ()-[r]->()
 WHERE r.runs IS NOT NULL
 WITH r, r.runs AS runs, r.who_claims AS claims, [k IN keys(r) WHERE NOT k IN $own] AS names

@@ -1,6 +1,6 @@
 // Lists each run and claim of some edges once, the claims as `who_claims`, and no claims where all runs claim all properties.
 // param ids list: internal ids of edges
-// param own list: names of properties that no run claims: keys, and the platform's own notes
+// param own list: names of properties that no run claims: keys, and the platform's own records
 UNWIND $ids AS id
 MATCH ()-[r]->() WHERE id(r) = id AND r.runs IS NOT NULL
 WITH r, [k IN keys(r) WHERE NOT k IN $own] AS names, coalesce(r.runs, []) AS runs,

@@ -1,6 +1,6 @@
 // Lists each run and claim of some nodes once, the claims as `who_claims`, and no claims where all runs claim all properties.
 // param ids list: internal ids of nodes
-// param own list: names of properties that no run claims: keys, and the platform's own notes
+// param own list: names of properties that no run claims: keys, and the platform's own records
 UNWIND $ids AS id
 MATCH (n) WHERE id(n) = id AND n.runs IS NOT NULL
 WITH n, [k IN keys(n) WHERE NOT k IN $own] AS names, coalesce(n.runs, []) AS runs,

@@ -1,4 +1,4 @@
-// Moves the embeddings of some images and concepts to nodes of their own.
+// Moves the embeddings of some images and concepts to separate nodes.
 // param ids list: internal ids of nodes
 UNWIND $ids AS id
 MATCH (n) WHERE id(n) = id

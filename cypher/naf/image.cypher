@@ -1,4 +1,4 @@
-// The NaF score and rank of one image, and whether the scores are those of the graph as it is.
+// The NaF score and rank of one image, and whether the scores are up to date.
 // param image string: the image's id
 MATCH (i:Image {id: $image})
 OPTIONAL MATCH (p:Platform {id: 'kgplatform'})

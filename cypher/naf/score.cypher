@@ -1,5 +1,5 @@
 // NaF(m) = sum over the (relation, concept) pairs of image m of ln(M / |N(r,c)|), M the number of images that have such
-// a pair (one that a generator has looked at need not have) and N(r,c) the images that relation r joins to concept c
+// a pair (an image that a generator has processed may have none) and N(r,c) the images that relation r joins to concept c
 // (MedMKG §3.4); written to naf, with the rank in naf_rank. Terms are added
 // in ascending order of |N(r,c)|, so that images with the same terms have the same score to the last bit; images whose
 // scores agree to 1e-9 are ranked by ascending id. An image without pairs scores 0.

@@ -1,4 +1,4 @@
-// Predicted edges as a table, best rank first; known says whether the graph holds the predicted edge by now.
+// Predicted edges as a table, best rank first; known says whether the graph now has the predicted edge.
 // param relation string = "": the predicted relation; any when empty
 // param model string = "": the model that predicted; any when empty
 // param limit integer = 100: how many edges

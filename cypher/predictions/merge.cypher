@@ -1,6 +1,6 @@
-// Finds or creates the predicted edges of a batch and notes the run on them. All that a model says of a pair is the key:
-// runs that say the same share an edge, a run that gives another score has an edge of its own, and so an undo never takes
-// a value that another run gave.
+// Finds or creates the predicted edges of a batch and records the run on them. All that a model says about a pair is the key:
+// runs that say the same share an edge, a run with another score has a separate edge, so an undo never removes
+// a value of another run.
 // param ids list: element ids of the batch's nodes
 // param rows list: [index of head in ids, relation, index of tail in ids, map of score and rank]
 // param model string: the model that predicts

@@ -1,4 +1,4 @@
-// The transactions that carry a mark and still run.
+// The transactions that have a mark and still run.
 // param mark string: the mark in the transaction's metadata
 SHOW TRANSACTIONS YIELD transactionId AS id, metaData
 WHERE metaData.kgp = $mark

@@ -1,4 +1,4 @@
-// Asks the server to end the transactions that carry a mark.
+// Asks the server to end the transactions that have a mark.
 // param mark string: the mark in the transaction's metadata
 SHOW TRANSACTIONS YIELD transactionId AS id, metaData
 WHERE metaData.kgp = $mark

@@ -1,4 +1,4 @@
-// Marks a run as being undone; from here on it can only be undone to the end. The NaF scores are then out of date, unless
+// Marks a run as being undone; from then on it can only be undone completely. The NaF scores are then out of date, unless
 // the run only predicted or embedded. Takes the lock of `ingest/lock` first.
 // param run string: the run's id
 MERGE (p:Platform {id: 'kgplatform'})

@@ -1,8 +1,8 @@
-// Takes a run off some of the edges that it asserts, with the properties that no other run claims, and deletes edges that
+// Removes a run from some of the edges that it asserts, with the properties that no other run claims, and deletes edges that
 // no run asserts any more.
 // param ids list: internal ids of edges
 // param run string: the run's id
-// param own list: names of properties that no run claims: keys, and the platform's own notes
+// param own list: names of properties that no run claims: keys, and the platform's own records
 UNWIND $ids AS id
 MATCH ()-[r]->() WHERE id(r) = id AND $run IN r.runs
 WITH r, r.runs AS runs, [k IN keys(r) WHERE NOT k IN $own] AS names

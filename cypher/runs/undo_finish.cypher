@@ -1,5 +1,5 @@
-// Marks a run as undone. Its record stays, so that the graph's history can be read. Predictions that are half written begin
-// anew: those about nodes that are gone went with them. Takes the lock
+// Marks a run as undone. Its record stays, so that the graph's history can be read. Predictions that are half written start
+// again: those about deleted nodes were deleted with them. Takes the lock
 // of `ingest/lock` first.
 // param run string: the run's id
 MERGE (l:Platform {id: 'kgplatform'})

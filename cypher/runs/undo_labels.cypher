@@ -1,4 +1,4 @@
-// Takes the label of a presence off entities whose presence no run asserts any more.
+// Removes the label of a presence from entities whose presence no run asserts any more.
 MATCH (e:Entity&(Present|Absent|Uncertain))
 WHERE e.presence IS NULL
 CALL (e) {

@@ -1,9 +1,9 @@
-// Takes a run off some of the nodes that it asserts, with the properties that no other run claims, and deletes nodes that
-// no run asserts any more, with their embeddings. A node that still has edges of somebody else's stays; predictions do not
-// hold it, and go with it. Returns how many nodes and embeddings were deleted.
+// Removes a run from some of the nodes that it asserts, with the properties that no other run claims, and deletes nodes that
+// no run asserts any more, with their embeddings. A node that still has edges of other runs stays; predictions do not
+// keep it, and are deleted with it. Returns how many nodes and embeddings were deleted.
 // param ids list: internal ids of nodes
 // param run string: the run's id
-// param own list: names of properties that no run claims: keys, and the platform's own notes
+// param own list: names of properties that no run claims: keys, and the platform's own records
 UNWIND $ids AS id
 MATCH (n) WHERE id(n) = id AND $run IN n.runs
 WITH n, n.runs AS runs, [k IN keys(n) WHERE NOT k IN $own] AS names

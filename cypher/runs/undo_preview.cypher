@@ -1,5 +1,5 @@
-// What the undo of a run takes out, and how much of what the run asserts stays, because another run asserts it, too, or a node
-// has edges of somebody else's.
+// What the undo of a run removes, and how much of what the run asserts stays, because another run also asserts it, or a node
+// has edges of other runs.
 // param run string: the run's id
 MATCH (r:Run {id: $run})
 CALL () {

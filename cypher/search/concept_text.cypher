@@ -1,4 +1,4 @@
-// The concepts with images whose name is most similar to a text.
+// The concepts that have images and whose name is most similar to a text.
 // param vector list: the text's embedding
 // param model string: the first 16 digits of the model's hash
 // param asked integer: candidates to ask the index for: many concepts have no image

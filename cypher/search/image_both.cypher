@@ -1,15 +1,15 @@
 // The images with a stance to all wanted concepts, and a POSITIVE one to none of some others, most similar to a text
 // first. Where the wanted concept with the fewest images has few, all of these are compared with the text, so none is
-// missed. Where it has many, the index is asked for so many candidates that enough should be left, if these are fewer than
-// the concept's images; if too few are left of them, all are compared after all.
+// missed. Where it has many, the index returns so many candidates that enough should be left, if these are fewer than
+// the concept's images; if too few of them are left, all are compared.
 // param vector list: the text's embedding
 // param model string: the first 16 digits of the model's hash
 // param wanted list: CUIs
 // param stance string: POSITIVE, NEGATIVE or UNCERTAIN
 // param without list: CUIs
-// param compared integer: up to so many images are compared with the text, all of them
+// param compared integer: up to this many images, all of them are compared with the text
 // param asked integer: candidates to ask the index for, if there were no conditions
-// param spare integer: how many more that fulfil them, for each image to be found, if they had nothing to do with the text
+// param spare integer: how many more that fulfil them, for each image to be found, if they were independent of the text
 // param top integer: how many images
 CALL () {
   MATCH (i:Image)

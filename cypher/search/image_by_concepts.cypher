@@ -1,5 +1,5 @@
 // The images that are POSITIVE for concepts near a text, highest sum of these concepts' similarities first, then by NaF.
-// The images may also have to have a stance to all wanted concepts, and a POSITIVE one to none of some others.
+// The images can also be required to have a stance to all wanted concepts, and a POSITIVE one to none of some others.
 // param near list: [CUI, similarity]
 // param wanted list: CUIs
 // param stance string: POSITIVE, NEGATIVE or UNCERTAIN

@@ -1,5 +1,5 @@
 // The images whose embedding is most similar to a text's. The index, whose vectors are quantized, only proposes; the best
-// of its candidates are ordered by the similarity of the whole vectors. Embeddings of images that are gone do not count.
+// of its candidates are ordered by the similarity of the full vectors. Embeddings of deleted images do not count.
 // param vector list: the text's embedding
 // param model string: the first 16 digits of the model's hash
 // param asked integer: candidates to ask the index for: more find more of the nearest

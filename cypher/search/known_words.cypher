@@ -1,4 +1,4 @@
-// Which words are in names of the graph's concepts: as they are, or but for one letter. No row where no concept has a name.
+// Which words are in names of the graph's concepts: exactly, or except for one letter. No row where no concept has a name.
 // param words list: words in lower case, of letters and digits
 MATCH (named:Concept) WHERE named.name IS NOT NULL
 WITH named LIMIT 1

@@ -1,4 +1,4 @@
-// How many nodes each label has: also of entities and of own graphs, which the edges above leave out.
+// How many nodes each label has: also entities and nodes of a user's own graph, which the table of edges leaves out.
 MATCH (n)
 WHERE NOT n:Run|Platform|ImageVector|ConceptVector
 UNWIND labels(n) AS label

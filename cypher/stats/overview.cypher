@@ -1,4 +1,4 @@
-// Table 1 of the MedMKG paper for the graph as it is, with the stances and the conflicting pairs (an image that has
+// Table 1 of the MedMKG paper for this graph, with the stances and the conflicting pairs (an image that has
 // several stances on one concept). Predicted edges do not count.
 CALL { MATCH (c:Concept) RETURN count(c) AS concepts }
 CALL { MATCH (i:Image) RETURN count(i) AS images }

@@ -1,4 +1,4 @@
-// How often each UMLS semantic type stands at the head and at the tail of an edge (Figure 2 of the MedMKG paper), for
+// How often each UMLS semantic type is at the head and at the tail of an edge (Figure 2 of the MedMKG paper), for
 // concepts whose types are known.
 // param limit integer = 10: how many types a side
 CALL {

@@ -1,4 +1,4 @@
-// Of how many edges the concept at the head, and at the tail, has a known semantic type: what `semantic_types` counts.
+// For how many edges the concept at the head, and at the tail, has a known semantic type: what `semantic_types` counts.
 CALL () {
   MATCH (c:Concept)-[r]->(:Concept) WHERE type(r) <> 'PREDICTED'
   RETURN 'head' AS side, count(c.semantic_types) AS typed, count(*) AS edges

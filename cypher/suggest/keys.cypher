@@ -1,4 +1,4 @@
-// Ids of images and CUIs of concepts that begin like a text, to suggest for one that is not in the graph.
+// Ids of images and CUIs of concepts that begin with a text, to suggest for one that is not in the graph.
 // param start string: how they begin
 // param limit integer = 2000: how many of each
 CALL () {

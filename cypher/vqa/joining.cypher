@@ -1,4 +1,4 @@
-// What joins two concepts of a question: the edges between them, then paths of two edges by way of a third concept, the
+// What joins two concepts of a question: the edges between them, then paths of two edges through a third concept, the
 // one with the fewest edges first. One call answers for many pairs.
 // param pairs list: [number, CUI, CUI]
 // param paths integer: how many third concepts of a pair

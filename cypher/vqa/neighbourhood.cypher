@@ -1,9 +1,9 @@
-// What lies around concepts that questions name: of each the first edges, every kind (stance or relation, forth or back)
-// once before one comes twice, of a kind the concept with the fewest edges first; images come by id. One call answers
+// The neighbourhood of concepts that questions name: the first edges of each, every kind (stance or relation, in each
+// direction) once before any kind comes twice; within a kind, concepts with the fewest edges first, images by id. One call answers
 // for many questions.
 // param cuis list: CUIs, each once
 // param cap integer: edges of each
-// param images boolean: whether images, and so stances, are wanted
+// param images boolean: whether to include images, and so stances
 UNWIND $cuis AS cui
 MATCH (c:Concept {cui: cui})
 CALL (c) {

@@ -22,7 +22,9 @@ class Thumbnails:
     def __init__(self, root: Path) -> None:
         """Raises `InputError` where the folder is missing."""
         if not root.is_dir():
-            raise InputError("there is no such folder", "Give the folder that the images' paths begin in.", path=root)
+            raise InputError(
+                "there is no such folder", "Give the folder that the image paths are relative to.", path=root
+            )
         self._root = root
         self._read: dict[str, bytes | None] = {}
         self.left_out: Counter[str] = Counter()
@@ -32,7 +34,7 @@ class Thumbnails:
         if path not in self._read:
             small_image = self._read[path] = thumbnail(path, self._root) if path else None
             if small_image is None:
-                image_path = radiograph.place(self._root, path) if path else None
+                image_path = radiograph.resolve_image_path(self._root, path) if path else None
                 file_exists = image_path is not None and image_path.is_file()
                 self.left_out[UNREADABLE if file_exists else NO_FILE if path else NO_PATH] += 1
         return self._read[path]
@@ -40,7 +42,7 @@ class Thumbnails:
 
 def thumbnail(path: str, root: Path) -> bytes | None:
     """The image below `root` as a small PNG; None where it is missing, not below it, too large, or no image."""
-    image_path = radiograph.place(root, path)
+    image_path = radiograph.resolve_image_path(root, path)
     if image_path is None:
         return None
     try:

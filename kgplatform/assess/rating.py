@@ -36,7 +36,7 @@ def check_workbook_path(path: Path, *, force: bool = False) -> None:
     ``.xlsx``.
     """
     if path.exists() and not force:
-        raise InputError("the file is there already", "It may hold ratings: overwrite it with --force.", path=path)
+        raise InputError("the file already exists", "It may contain ratings. Overwrite it with --force.", path=path)
     require_suffix(path, ".xlsx")
 
 
@@ -62,7 +62,7 @@ def write_rating_sample(
     sample = draw_sample(graph, images, concepts, seed, max_images, thumbnails or (lambda path: True))
     left_out = dict(thumbnails.left_out) if thumbnails is not None else {}
     for reason, image_count in left_out.items():
-        logger.warning(f"left out of those that were drawn: {counted(image_count, 'images')} {reason}")
+        logger.warning(f"left out of the sample: {counted(image_count, 'images')} {reason}")
     for kind_name, drawn_count, requested_count in (
         ("images", len(sample.images), images),
         ("concepts", len(sample.concepts), concepts),
@@ -75,7 +75,7 @@ def write_rating_sample(
     if reports is not None:
         report_texts = _report_texts(reports, {image_item.id for image_item in sample.images})
         logger.warning(
-            f"{out} holds the text of {counted(len(report_texts), 'reports')}: keep it where the reports may be kept"
+            f"{out} holds the text of {counted(len(report_texts), 'reports')}: store it only where reports may be"
         )
     embedded_count = write_rating_workbook(sample, out, thumbnails, report_texts)
     return RatingWorkbook(sample, embedded_count, left_out, len(report_texts))
@@ -91,5 +91,5 @@ def _report_texts(source: ReportSource, image_ids: Collection[str]) -> dict[str,
             )
     if image_ids and not report_texts:
         hint = "Give the reports that the graph was built from."
-        raise InputError("none of these reports is of one of the images", hint, path=source.files[0])
+        raise InputError("none of these reports belongs to one of the images", hint, path=source.files[0])
     return report_texts

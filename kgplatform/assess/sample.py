@@ -74,7 +74,7 @@ def draw_sample(
     of. Raises `UsageError` for numbers below 1 and `NotFoundError` where the graph has no such image with a stance.
     """
     if min(images, concepts, max_images) < 1:
-        raise UsageError("at least one image, one concept and one image of each must be asked for", "")
+        raise UsageError("the sample needs at least one image, one concept and one image of each concept", "")
     candidates = _shuffled(graph.read(queries.get("assess/images")), f"images {seed}")
     if not candidates:
         hint = "Load a graph first: `kgp ingest medmkg` or `kgp construct run`."
@@ -82,7 +82,7 @@ def draw_sample(
     image_ids = list(islice((graph_row["id"] for graph_row in candidates if can_show(graph_row["path"])), images))
     if not image_ids:
         message = f"none of the graph's {len(candidates):,} images with a concept has a readable file here"
-        raise NotFoundError(message, "Give the folder that the images' paths begin in: --image-root.")
+        raise NotFoundError(message, "Give the folder that the image paths are relative to: --image-root.")
     concept_rows = graph.read(queries.get("assess/image_concepts"), ids=image_ids)
     image_items = [
         _image(image_id, [graph_row for graph_row in concept_rows if graph_row["image"] == image_id])

@@ -49,9 +49,9 @@ def score_ratings(raters: Sequence[Ratings]) -> list[MetricScore]:
         raise UsageError("a workbook is given twice", "Give each rater's file once.")
     for compared_rater in raters[1:]:
         if compared_rater.identity != raters[0].identity:
-            message = f"this workbook asks about another sample than {raters[0].path.name}"
+            message = f"this workbook is for another sample than {raters[0].path.name}"
             raise InputError(message, "Score the raters of one sample together.", path=compared_rater.path)
-    if not any(rater.given[metric] for rater in raters for metric in METRICS):
+    if not any(rater.by_metric[metric] for rater in raters for metric in METRICS):
         raise InputError("no workbook has a rating", "Score them when the raters have filled them in.")
     rater_names = _names(raters)
     return [_metric(metric, raters, rater_names) for metric in METRICS]
@@ -69,7 +69,7 @@ def _names(raters: Sequence[Ratings]) -> list[str]:
 
 
 def _metric(metric: str, raters: Sequence[Ratings], rater_names: Sequence[str]) -> MetricScore:
-    ratings_by_rater = [rater.given[metric] for rater in raters]
+    ratings_by_rater = [rater.by_metric[metric] for rater in raters]
     all_ratings = [rating for rater_ratings in ratings_by_rater for rating in rater_ratings.values()]
     kappas = {}
     for (first_name, first_ratings), (second_name, second_ratings) in combinations(
@@ -85,9 +85,9 @@ def _metric(metric: str, raters: Sequence[Ratings], rater_names: Sequence[str]) 
     mean_rating = fmean(all_ratings) if all_ratings else None
     return MetricScore(
         metric=metric,
-        items=max(rater.asked[metric] for rater in raters),
+        items=max(rater.possible[metric] for rater in raters),
         ratings=len(all_ratings),
-        missing=sum(rater.asked[metric] for rater in raters) - len(all_ratings),
+        missing=sum(rater.possible[metric] for rater in raters) - len(all_ratings),
         mean=mean_rating,
         sd=stdev(all_ratings) if len(all_ratings) > 1 else None,
         percent=None if mean_rating is None else 100 * mean_rating / HIGHEST,

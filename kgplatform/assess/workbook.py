@@ -36,37 +36,37 @@ IMAGE_COLUMNS: Final = (
 CONCEPT_COLUMNS: Final = ("Concept", "Definition", "Images", "Diversity of the Images (1-10)", "id")
 RATER_CELL: Final = "B3"
 MAX_BYTES: Final = 500_000_000
-MAX_XML: Final = 10_000_000  # bytes of a workbook without its images; openpyxl needs some 30 times as much
+MAX_XML: Final = 10_000_000  # bytes of a workbook without its images; openpyxl needs about 30 times as much
 MAX_ROWS: Final = 100_000
 
 # Where each metric is rated: sheet, column, and the column of the ids.
 _RATED: Final = {COVERAGE: (IMAGES, 6, 8), CORRECTNESS: (IMAGES, 7, 8), DIVERSITY: (CONCEPTS, 4, 5)}
 _INSTRUCTIONS: Final = """\
-Rate with whole numbers from 1 (poor) to 10 (excellent) in the cells marked so; leave out what you cannot judge.
+Rate with whole numbers from 1 (poor) to 10 (excellent) in the marked cells. Leave a cell empty if you cannot judge it.
 
 Concept Coverage: do the extracted concepts capture the key findings of the image? Discount concepts that are too
-general to say anything of this image, such as "lung".
+general to say anything about this image, such as "lung".
 
 Relation Correctness: is each concept's relation to the image right? POSITIVE: the image shows it. NEGATIVE: the
-opposite of it is shown, as where a disease is ruled out. UNCERTAIN: the image leaves it open.
+image shows the opposite, for example that a disease is ruled out. UNCERTAIN: the image leaves it open.
 
 Image Diversity: do the images of a concept show it in different situations? Other views of one study do not count as
 different.
 
-The report, where there is one, is for reference alone: rate what the image shows."""
+The report, if there is one, is only for reference: rate what the image shows."""
 _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff￾￿]")
 _MAX_CELL_LENGTH: Final = 32_000  # characters; a cell takes 32,767
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """A rater's answers: by metric, id and number; `asked` is how many there could be."""
+    """A rater's answers: by metric, id and number; `possible` is how many there could be."""
 
     path: Path
     rater: str
     identity: str
-    given: Mapping[str, Mapping[str, int]]
-    asked: Mapping[str, int]
+    by_metric: Mapping[str, Mapping[str, int]]
+    possible: Mapping[str, int]
 
 
 def write_rating_workbook(
@@ -209,7 +209,7 @@ def _validated(sheet: Worksheet, columns: tuple[str, ...], end_row: int) -> None
     from openpyxl.worksheet.datavalidation import DataValidation
 
     rule = DataValidation("whole", operator="between", formula1=str(LOWEST), formula2=str(HIGHEST), allow_blank=True)
-    rule.error, rule.errorTitle = f"A whole number from {LOWEST} to {HIGHEST}, please.", "Rating"
+    rule.error, rule.errorTitle = f"Enter a whole number from {LOWEST} to {HIGHEST}.", "Rating"
     rule.showErrorMessage = True
     sheet.add_data_validation(rule)
     for column in columns:
@@ -247,7 +247,7 @@ def read_ratings(path: Path) -> Ratings:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or 'damaged'}", hint, path=path) from None
     except Exception:  # noqa: BLE001  openpyxl raises classes without number on damaged files
-        raise InputError("this is no workbook, or a damaged one", hint, path=path) from None
+        raise InputError("this is not a workbook, or it is damaged", hint, path=path) from None
     if not {GUIDE, IMAGES, CONCEPTS, HIDDEN} <= set(workbook.sheetnames):
         raise InputError("a sheet of the assessment is missing", hint, path=path)
     sample_facts = {
@@ -259,7 +259,7 @@ def read_ratings(path: Path) -> Ratings:
     for sheet_name, columns in ((IMAGES, IMAGE_COLUMNS), (CONCEPTS, CONCEPT_COLUMNS)):
         if tuple(workbook[sheet_name].cell(1, number).value for number in range(1, len(columns) + 1)) != columns:
             raise InputError(
-                f"sheet {sheet_name} has lost a column", "Give the workbook with its columns as they were.", path=path
+                f"sheet {sheet_name} lacks a column", "Give the workbook with its columns as they were.", path=path
             )
     ratings: dict[str, dict[str, int]] = {metric: {} for metric in METRICS}
     item_counts = dict.fromkeys(METRICS, 0)
@@ -273,7 +273,7 @@ def read_ratings(path: Path) -> Ratings:
                 message = (
                     f"sheet {sheet_name}, cell {coordinate}: a rating must be a whole number from {LOWEST} to {HIGHEST}"
                 )
-                raise InputError(message, "Mend the cell, or empty it.", path=path)
+                raise InputError(message, "Correct the cell, or empty it.", path=path)
             ratings[metric][item_id] = number
     rater_name = workbook[GUIDE][RATER_CELL].value
     return Ratings(

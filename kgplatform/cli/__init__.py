@@ -30,8 +30,8 @@ def main() -> None:
         exit_code = _run(as_json)
         interrupt.finish(exit_code)
     except BaseException as error:
-        if interrupt.was_asked() or isinstance(error, KeyboardInterrupt):
-            interrupt.ignore()  # what is to be said takes a moment
+        if interrupt.was_interrupted() or isinstance(error, KeyboardInterrupt):
+            interrupt.ignore()  # writing the message takes a moment
             exit_code = _interrupted(as_json, error if isinstance(error, interrupt.Stopped) else None)
         elif isinstance(error, BrokenPipeError):  # `kgp … | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -61,13 +61,13 @@ def _run(as_json: bool) -> int:
         with log_lines():
             result_code = app(standalone_mode=False)
         sys.stdout.flush()
-        if result_code == interrupt.EXIT_CODE:  # what typer makes of a KeyboardInterrupt
+        if result_code == interrupt.EXIT_CODE:  # typer turns a KeyboardInterrupt into this
             raise KeyboardInterrupt
         return result_code if isinstance(result_code, int) else 0
     except (BrokenPipeError, interrupt.Stopped):
         raise
     except (KgpError, TyperException, OSError, typer.Abort) as error:
-        if interrupt.was_asked():  # whatever came of it: an import that failed, a connection that was lost
+        if interrupt.was_interrupted():  # whatever it caused: a failed import, a lost connection
             raise KeyboardInterrupt from None
         if type(error).__name__ == "NoArgsIsHelpError" and isinstance(error, TyperException):
             sys.stderr.write(error.format_message() + "\n")
@@ -83,7 +83,7 @@ def _as_ours(error: Exception) -> KgpError:
 
     if isinstance(error, KgpError):
         return error
-    if isinstance(error, OSError):  # a folder that is not there, a full disk
+    if isinstance(error, OSError):  # a folder that does not exist, a full disk
         from kgplatform.files import final_name
 
         description = (
@@ -93,7 +93,7 @@ def _as_ours(error: Exception) -> KgpError:
     if isinstance(error, TyperException):
         context = getattr(error, "ctx", None)
         return _usage(error.format_message(), f"See `{context.command_path} --help`." if context else "")
-    if isinstance(error.__cause__, EOFError):  # typer makes the same of it as of an answer that is not given
+    if isinstance(error.__cause__, EOFError):  # typer reports it like an unanswered question
         hint = "Remove the folders __pycache__ of this Python environment: a full disk can leave cut-off files there."
         return KgpError(f"a file of the installation ends too early: {error.__cause__}", hint)
     return KgpError("not confirmed; nothing was done")

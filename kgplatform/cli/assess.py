@@ -24,10 +24,10 @@ def assess() -> None:
 
 Reports = Annotated[
     tuple[str, Path] | None,
-    typer.Option(metavar="KIND PATH", help="The reports, to show them beside the images; see kgp construct run."),
+    typer.Option(metavar="KIND PATH", help="The reports, to show them next to the images; see kgp construct run."),
 ]
 ImageRoot = Annotated[
-    Path | None, typer.Option(help="The folder that the images' paths begin in, to embed the images.")
+    Path | None, typer.Option(help="The folder that the image paths are relative to, to embed the images.")
 ]
 
 
@@ -36,7 +36,7 @@ def sample_command(
     out: Annotated[Path, typer.Argument(metavar="OUT.xlsx", help="The workbook to write.")],
     images: Annotated[int, typer.Option(min=1, help="Images to rate.")] = 30,
     concepts: Annotated[int, typer.Option(min=1, help="Concepts to rate.")] = 30,
-    max_images: Annotated[int, typer.Option(min=1, help="Images shown of a concept, at most.")] = 10,
+    max_images: Annotated[int, typer.Option(min=1, help="The maximum number of images to show for a concept.")] = 10,
     seed: Annotated[int, typer.Option(help="The same graph and seed give the same sample.")] = 42,
     image_root: ImageRoot = None,
     reports: Reports = None,
@@ -46,10 +46,10 @@ def sample_command(
     """Write a workbook that asks raters about random images and concepts."""
     from kgplatform.assess.rating import check_workbook_path, write_rating_sample
     from kgplatform.connect import open_graph
-    from kgplatform.construct.pipeline import reports_of
+    from kgplatform.construct.pipeline import open_reports
 
     check_workbook_path(out, force=force)
-    source = None if reports is None else reports_of(*reports)
+    source = None if reports is None else open_reports(*reports)
     with open_graph() as graph:
         written = write_rating_sample(
             graph, out, images, concepts, max_images, seed, image_root=image_root, reports=source
@@ -59,8 +59,8 @@ def sample_command(
         return
     echo(
         f"{out}: {counted(len(written.sample.images), 'images')} and "
-        f"{counted(len(written.sample.concepts), 'concepts')}, {counted(written.embedded, 'pictures')}, "
-        f"{counted(written.reports, 'reports')}; one copy a rater, then `kgp assess score` with all of them"
+        f"{counted(len(written.sample.concepts), 'concepts')}, {counted(written.embedded, 'embedded images')}, "
+        f"{counted(written.reports, 'reports')}; one copy for each rater, then `kgp assess score` with all of them"
     )
 
 

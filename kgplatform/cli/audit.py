@@ -28,7 +28,7 @@ def audit_command(
     export: Annotated[Path | None, typer.Option(help="Also audit this folder, an export of the graph.")] = None,
     split: Annotated[Path | None, typer.Option(help="Also audit this split of the export, a Parquet file.")] = None,
     pairs: Annotated[
-        Path | None, typer.Option(help="Also audit these pairs of images and reports, of `kgp pairs`.")
+        Path | None, typer.Option(help="Also audit these pairs of images and reports (`kgp pairs`).")
     ] = None,
     questions: Annotated[
         str | None,
@@ -39,7 +39,8 @@ def audit_command(
         ),
     ] = None,
     question_images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where their images are, if not where the release has them.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Where their images are, if they are not where the release has them."),
     ] = None,
     fail_on: Annotated[
         FailOn, typer.Option(help="The exit code is 1 when a finding is as bad as this, or worse.")

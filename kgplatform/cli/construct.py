@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,7 +38,7 @@ def _construct() -> None:
 
 
 Lexicon = Annotated[
-    list[Path] | None, typer.Option(help="A table of CUIs and names, or a folder of UMLS; may be given again.")
+    list[Path] | None, typer.Option(help="A table of CUIs and names, or a folder of UMLS; may be repeated.")
 ]
 GraphNames = Annotated[
     bool | None, typer.Option("--graph-names/--no-graph-names", help="Also look for the names of the graph's concepts.")
@@ -47,43 +47,45 @@ OwnWords = Annotated[
     bool | None, typer.Option("--own-words/--no-own-words", help="Also look for the platform's words for findings.")
 ]
 Views = Annotated[
-    str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP [default: as the loader has it].")
+    str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP [default: the loader's].")
 ]
 Tagger = Annotated[
     str | None, typer.Option(metavar="NAME[:ARGUMENT]", help="What finds the concepts [default: dictionary].")
 ]
 ConflictsOption = Annotated[
-    Conflict | None, typer.Option(help="Of several stances of a concept in one report: keep all, or one of them.")
+    Conflict | None,
+    typer.Option(help="If a report has several stances to a concept: keep all, the strongest or the last."),
 ]
-Keep = Annotated[Path | None, typer.Option(help="Only the studies that this selection keeps.")]
+Keep = Annotated[Path | None, typer.Option(help="Read only the studies of this selection (`kgp construct select`).")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes that read the reports.")]
 LanguageModel = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="Let this language model judge the candidates.")
+    str | None, typer.Option(metavar="MODEL", help="Use this language model to judge the candidates.")
 ]
 LanguageModelURL = Annotated[
-    str | None, typer.Option(metavar="URL", help="Its endpoint in OpenAI's form [default: Ollama on this machine].")
+    str | None,
+    typer.Option(metavar="URL", help="The URL of its OpenAI-compatible endpoint [default: Ollama on this machine]."),
 ]
-Concurrency = Annotated[int | None, typer.Option(min=1, help="Reports that it is asked about at a time.")]
+Concurrency = Annotated[int | None, typer.Option(min=1, help="Reports sent to the model at the same time.")]
 RemoteConsent = Annotated[
-    bool, typer.Option("--remote-consent", help="The reports may leave this machine: you are allowed to send them.")
+    bool, typer.Option("--remote-consent", help="Confirm that you may send the reports to another machine.")
 ]
 Score = Annotated[bool, typer.Option("--score/--no-score", help="Score the graph's images by NaF at the end.")]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Write nothing; say what would change. A language model is asked all the same."),
+    typer.Option("--dry-run", help="Write nothing; print what would change. A language model is still asked."),
 ]
-WhatAndWhere = Annotated[
+KindAndPath = Annotated[
     list[str],
     typer.Argument(
         metavar="[KIND] PATH",
-        help="What the reports are (openi, mimic-cxr, reports) and where; or a folder with construct.yaml.",
+        help="The kind of reports (openi, mimic-cxr, reports) and where they are, or a folder with construct.yaml.",
     ),
 ]
 
 
 @app.command("run")
 def run_command(
-    what: WhatAndWhere,
+    kind_and_path: KindAndPath,
     lexicon: Lexicon = None,
     graph_names: GraphNames = None,
     own_words: OwnWords = None,
@@ -106,37 +108,64 @@ def run_command(
     from kgplatform.connect import open_graph
     from kgplatform.construct.run import construct_graph
 
-    options: dict[str, Any] = {"lexicon": tuple(lexicon) if lexicon else None, "graph_names": graph_names}
-    options |= {"own_words": own_words, "views": views_of(views), "tagger": tagger, "conflicts": _conflicts(conflicts)}
-    options |= {"keep": keep, "workers": workers, "ray": ray}
-    llm_options = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
-    settings = _settings(what, options, llm_options, remote_consent)
-    rejects_path = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
+    overrides = _Overrides(
+        lexicon=tuple(lexicon) if lexicon else None,
+        graph_names=graph_names,
+        own_words=own_words,
+        views=parse_views(views),
+        tagger=tagger,
+        conflicts=_conflicts(conflicts),
+        keep=keep,
+        workers=workers,
+        ray=ray,
+    )
+    llm_overrides = _LLMOverrides(model=llm, url=llm_url, concurrency=llm_concurrency)
+    settings = _settings(kind_and_path, overrides, llm_overrides, remote_consent)
+    rejects = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
     with open_graph().patient() as graph:
         constructed = construct_graph(
-            graph,
-            settings,
-            score=score,
-            on_error=on_error.value,
-            rejects=rejects_path,
-            dry_run=dry_run,
-            progress=progress,
+            graph, settings, score=score, on_error=on_error.value, rejects=rejects, dry_run=dry_run, progress=progress
         )
     _print_construction(constructed, as_json)
 
 
+@dataclass(frozen=True)
+class _Overrides:
+    """Options in place of settings; None leaves the setting as it is."""
+
+    lexicon: tuple[Path, ...] | None
+    graph_names: bool | None
+    own_words: bool | None
+    views: tuple[str, ...] | None
+    tagger: str | None
+    conflicts: Conflicts | None
+    keep: Path | None
+    workers: int | None
+    ray: bool | None
+
+
+@dataclass(frozen=True)
+class _LLMOverrides:
+    """Options in place of the language model's settings; None leaves the setting as it is."""
+
+    model: str | None
+    url: str | None
+    concurrency: int | None
+
+
 def _settings(
-    what: list[str], options: Mapping[str, Any], llm_options: Mapping[str, Any], remote_consent: bool
+    kind_and_path: list[str], overrides: _Overrides, llm_overrides: _LLMOverrides, remote_consent: bool
 ) -> ConstructionSettings:
     """The settings of the argument, with the options that were given in place of theirs."""
-    settings = _argument_settings(what)
-    llm = {**settings.llm, **_stated(llm_options)}
-    return replace(settings, **_stated(options), llm=llm, remote_consent=remote_consent)
+    settings = _argument_settings(kind_and_path)
+    llm = {**settings.llm, **_stated(llm_overrides)}
+    return replace(settings, **_stated(overrides), llm=llm, remote_consent=remote_consent)
 
 
-def _stated(options: Mapping[str, Any]) -> dict[str, Any]:
+def _stated(overrides: _Overrides | _LLMOverrides) -> dict[str, Any]:
     """The options that were given."""
-    return {option_name: value for option_name, value in options.items() if value is not None}
+    option_names = [option.name for option in fields(overrides)]
+    return {name: value for name in option_names if (value := getattr(overrides, name)) is not None}
 
 
 def _conflicts(conflicts: Conflict | None) -> Conflicts | None:
@@ -164,16 +193,18 @@ def _print_construction(constructed: Constructed, as_json: bool) -> None:
     for reject in report.first_rejects:
         echo(f"  {reject.path}, row {reject.row}: {reject.reason}")
     if not report.dry_run:
-        echo(f"run {report.run}; `kgp runs undo {report.run}` takes it out")
+        echo(f"run {report.run}; `kgp runs undo {report.run}` removes it")
     if scored_count is not None:
         echo(f"{counted(scored_count, 'images')} scored; keep those that cover all concepts: kgp naf filter")
 
 
 @app.command("select")
 def select_command(
-    what: Annotated[
+    kind_and_path: Annotated[
         list[str],
-        typer.Argument(metavar="[KIND] PATH", help="What the reports are and where; or a folder with construct.yaml."),
+        typer.Argument(
+            metavar="[KIND] PATH", help="The kind of reports and where they are, or a folder with construct.yaml."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Where to write the selection, for `kgp construct run --keep`.")],
     encoder: Annotated[
@@ -181,18 +212,18 @@ def select_command(
     ] = "tfidf",
     eps: Annotated[float, typer.Option(help="Cosine distance up to which two reports are neighbours.")] = 0.25,
     min_samples: Annotated[int, typer.Option(min=1, help="Neighbours that make a cluster.")] = 2,
-    per_cluster: Annotated[int, typer.Option(min=1, help="Reports kept of each cluster.")] = 1,
+    per_cluster: Annotated[int, typer.Option(min=1, help="Reports to keep from each cluster.")] = 1,
     views: Annotated[str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP.")] = None,
     as_json: Json = False,
 ) -> None:
     """Keep the reports that are most typical of each cluster, and those like no other (MedMKG appendix F.1)."""
     from kgplatform.construct import select as selecting
-    from kgplatform.construct.pipeline import reports_of
+    from kgplatform.construct.pipeline import open_reports
 
-    settings = _argument_settings(what)
-    source = reports_of(settings.reports, settings.path, settings.views if views is None else views_of(views))
+    settings = _argument_settings(kind_and_path)
+    source = open_reports(settings.reports, settings.path, settings.views if views is None else parse_views(views))
     selection = selecting.ClusterSelection(encoder, eps, min_samples, per_cluster)
-    counts, rejects = selecting.write_selection(source, settings.path, selection, out, told_rejects)
+    counts, rejects = selecting.write_selection(source, settings.path, selection, out, report_rejects)
     if as_json:
         emit_json({**counts, "selection": str(out), "left_out_rows": rejects_document(rejects)})
         return
@@ -205,20 +236,20 @@ def select_command(
 
 @app.command()
 def texts(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What the reports are, e.g. openi.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The kind of reports, e.g. openi.")],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Where they are.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the texts.")],
 ) -> None:
     """Write findings and impression of each report as text files, for a tagger that reads files (MetaMapLite)."""
-    from kgplatform.construct.pipeline import reports_of
+    from kgplatform.construct.pipeline import open_reports
     from kgplatform.construct.texts import write_sections
     from kgplatform.errors import InputError
 
-    text_count, rejects = write_sections(reports_of(kind, path), folder)
-    told_rejects(rejects)
+    text_count, rejects = write_sections(open_reports(kind, path), folder)
+    report_rejects(rejects)
     if not text_count:
         raise InputError("there is no report with findings or impression here", "Check the path.", path=path)
-    storage_note = "They hold what the reports hold: keep them where the reports may be kept."
+    storage_note = "They contain text of the reports: store them only where the reports may be stored."
     echo(f"{folder}: {counted(text_count, 'texts')}. {storage_note}")
 
 
@@ -231,11 +262,11 @@ def explain_stance(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what construction knows of an image and a concept: stance, phrase, cue, and with --reports the sentence."""
+    """Show an image's stance to a concept and the evidence: phrase, cue, and with --reports the sentence."""
     from kgplatform import queries
     from kgplatform.connect import open_graph
-    from kgplatform.construct.explain import sentences_of
-    from kgplatform.construct.pipeline import reports_of
+    from kgplatform.construct.explain import evidence_sentences
+    from kgplatform.construct.pipeline import open_reports
     from kgplatform.errors import NotFoundError
     from kgplatform.graph_names import image_hint
     from kgplatform.search.names import find_concept
@@ -250,13 +281,11 @@ def explain_stance(
     if not edges:
         hint = f"`kgp query explore/image_subgraph --param image={image}` shows the image's concepts."
         raise NotFoundError(f"no stance joins {image} and {concept}", hint)
-    source = None if reports is None else reports_of(*reports)
+    source = None if reports is None else open_reports(*reports)
+    mentions_by_edge = [[json.loads(mention_json) for mention_json in edge["evidence"]] for edge in edges]
     documents = [
-        {
-            **edge,
-            "evidence": sentences_of(image, [json.loads(evidence_json) for evidence_json in edge["evidence"]], source),
-        }
-        for edge in edges
+        {**edge, "evidence": evidence_sentences(image, mentions, source)}
+        for edge, mentions in zip(edges, mentions_by_edge, strict=True)
     ]
     if as_json:
         emit_json({"image": image, "concept": concept, "edges": documents})
@@ -264,13 +293,13 @@ def explain_stance(
     for edge in documents:
         echo(f"{image} {edge['stance']} {concept} {edge['name'] or ''}, by {', '.join(edge['runs'])}")
         if not edge["evidence"]:
-            echo("  no evidence: it was not constructed here")
+            echo("  no evidence: the stance was not constructed from reports")
         for mention in edge["evidence"]:
             mention_text = mention.get("sentence") or f"characters {mention['start']}-{mention['end']}"
             echo(f"  {mention['section']}: {mention_text}")
 
 
-def told_rejects(rejects: Sequence[Reject]) -> None:
+def report_rejects(rejects: Sequence[Reject]) -> None:
     """Say on stderr which rows are no report."""
     if rejects:
         first_reject = rejects[0]
@@ -283,20 +312,22 @@ def rejects_document(rejects: Sequence[Reject]) -> list[dict[str, Any]]:
     return [{"path": str(reject.path), "row": reject.row, "reason": reject.reason} for reject in rejects]
 
 
-def _argument_settings(what: list[str]) -> ConstructionSettings:
+def _argument_settings(kind_and_path: list[str]) -> ConstructionSettings:
     """The settings that KIND and PATH, or one path, say. Raises `UsageError` for more words, `InputError` for a path
     without settings.
     """
     from kgplatform.construct import settings
     from kgplatform.errors import UsageError
 
-    if len(what) == 1:
-        return settings.read_settings(Path(what[0]))
-    if len(what) == 2:
-        return settings.ConstructionSettings(what[0], Path(what[1]))
-    raise UsageError("say what the reports are and where: KIND PATH", "Or give a folder with construct.yaml.")
+    if len(kind_and_path) == 1:
+        return settings.read_settings(Path(kind_and_path[0]))
+    if len(kind_and_path) == 2:
+        return settings.ConstructionSettings(kind_and_path[0], Path(kind_and_path[1]))
+    raise UsageError(
+        "the kind of reports and their path are missing: KIND PATH", "Or give a folder with construct.yaml."
+    )
 
 
-def views_of(text: str | None) -> tuple[str, ...] | None:
+def parse_views(text: str | None) -> tuple[str, ...] | None:
     """The views in a list with commas; None for None."""
     return None if text is None else tuple(view.strip() for view in text.split(",") if view.strip())

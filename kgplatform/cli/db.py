@@ -14,7 +14,7 @@ from kgplatform.settings import Settings
 if TYPE_CHECKING:
     from kgplatform.server import Server
 
-app = typer.Typer(no_args_is_help=True, help="Start, stop and look after the local Neo4j.")
+app = typer.Typer(no_args_is_help=True, help="Start, stop and manage the local Neo4j.")
 
 
 @app.command("start")
@@ -39,7 +39,7 @@ def stop_command(as_json: Json = False) -> None:
 
 @app.command("status")
 def status_command(as_json: Json = False) -> None:
-    """Say whether the server runs and where; the exit code is 0 when it does and 1 when it does not."""
+    """Show whether the server runs and where; the exit code is 0 when it does and 1 when it does not."""
     from kgplatform import server
 
     settings = Settings.from_env()
@@ -85,7 +85,7 @@ def password_command() -> None:
 
 @app.command("reset")
 def reset_command(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: Json = False,
 ) -> None:
     """Stop the local Neo4j and delete its graph, logs and password; the fetched jars stay."""
@@ -109,9 +109,9 @@ def import_(
 ) -> None:
     """Load a source into the empty local graph by neo4j-admin, read it back and compare: for very large first loads."""
     from kgplatform.bulk import bulk_import
-    from kgplatform.cli.ingest import report_load, source_of
+    from kgplatform.cli.ingest import open_source, report_load
 
-    report = bulk_import(_local_settings(), source_of(kind, path), progress=progress(f"rows of {kind}"))
+    report = bulk_import(_local_settings(), open_source(kind, path), progress=progress(f"rows of {kind}"))
     report_load(report, as_json)
 
 
@@ -120,7 +120,7 @@ def _local_settings() -> Settings:
     settings = Settings.from_env()
     if settings.uri is not None:
         raise SettingsError(
-            f"NEO4J_URI is set, so the server at {settings.uri} is used, which kgp does not look after",
+            f"NEO4J_URI is set, so the server at {settings.uri} is used, which kgp does not manage",
             "Unset NEO4J_URI to use the local server.",
         )
     return settings

@@ -37,20 +37,20 @@ class Only(StrEnum):
 def embed_command(
     model: Model = "small",
     images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder that the images' paths begin in.")
+        Path | None, typer.Option(metavar="DIR", help="The folder that the image paths are relative to.")
     ] = None,
     only: Annotated[Only | None, typer.Option(help="Only one of the two.")] = None,
     batch: Annotated[int, typer.Option(min=1, max=4096, help="Images or names at a time.")] = 64,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Take another model's embeddings out, and make the indexes anew.")
+        bool, typer.Option("--replace", help="Remove another model's embeddings, and create the indexes again.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Embed images and concepts' names, so that `kgp search` finds images by text.
 
-    The model `small` was trained on synthetic images only: a warning says where images are not.
+    The model `small` was trained on synthetic images only; a warning appears for other images.
 
-    What this model has embedded is skipped, so what was interrupted goes on, and new images are added.
+    What this model has already embedded is skipped: an interrupted command continues, and new images are added.
     """
     from kgplatform.cli.ml import needed
     from kgplatform.connect import open_graph
@@ -83,7 +83,7 @@ def _print(outcome: EmbeddingOutcome) -> None:
     for warning in outcome.warnings:
         echo(f"warning: {warning}")
     if outcome.replaced:
-        echo(f"embeddings of {counted(outcome.replaced, 'nodes')} by other models taken out")
+        echo(f"embeddings of {counted(outcome.replaced, 'nodes')} by other models removed")
     if outcome.images.done or outcome.images.before or outcome.problems:
         left_out = f", {len(outcome.problems):,} left out" if outcome.problems else ""
         echo(f"images: {_counted(outcome.images, 'path')}{left_out}{_rate(outcome.images)}")

@@ -23,7 +23,7 @@ class FormatName(StrEnum):
     parquet = "parquet"
 
 
-class _StanceName(StrEnum):
+class ExportedStance(StrEnum):
     """How a concept relates to an image."""
 
     positive = "POSITIVE"
@@ -32,7 +32,7 @@ class _StanceName(StrEnum):
 
 
 Stances = Annotated[
-    list[_StanceName] | None,
+    list[ExportedStance] | None,
     typer.Option(case_sensitive=False, help="Of the stance edges, only this stance; may be repeated."),
 ]
 Relations = Annotated[list[str] | None, typer.Option(help="Only edges of this relation (or stance); may be repeated.")]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kgplatform import trained_on
-from kgplatform.cli.construct import rejects_document, told_rejects, views_of
+from kgplatform.cli.construct import parse_views, rejects_document, report_rejects
 from kgplatform.cli.output import Json, echo, emit_json, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
+    from kgplatform.generate.inputs import GenerationInputs
     from kgplatform.generate.pipeline import MakeBackend
     from kgplatform.generate.run import GenerationOutcome
 
@@ -24,35 +25,38 @@ MAX_PROBLEMS = 5  # problems and unsupported triplets that are printed
 
 Reports = Annotated[Path | None, typer.Option(help="Their reports: a CSV or JSON Lines file, or a data set's folder.")]
 Views = Annotated[
-    str | None, typer.Option(metavar="VIEW,…", help="Of a data set, images of these views [default: as loaded].")
+    str | None,
+    typer.Option(metavar="VIEW,…", help="For a data set, only images of these views [default: the loader's]."),
 ]
 Model = Annotated[
-    Path | None, typer.Option(help="A generator's folder (`kgp train generator`) [default: the small one shipped].")
+    Path | None,
+    typer.Option(help="A generator's folder (`kgp train generator`) [default: the small one of the package]."),
 ]
 VisionFolder = Annotated[
     str | None, typer.Option(metavar="KIND:FOLDER", help="Where its vision encoder is, if it has moved.")
 ]
 Constrained = Annotated[
-    bool, typer.Option("--constrained", help="Let only triplets of known relations be written (xgrammar).")
+    bool, typer.Option("--constrained", help="Allow only triplets with known relations (xgrammar).")
 ]
 Lexicon = Annotated[
-    list[Path] | None, typer.Option(help="Link also by these names: a table, or a folder of UMLS; again for more.")
+    list[Path] | None, typer.Option(help="Also link by these names: a table, or a folder of UMLS; may be repeated.")
 ]
 Construction = Annotated[
     Path | None,
     typer.Option(metavar="FILE|DIR", help="Link by the lexicon of this construct.yaml [default: that of --images]."),
 ]
 ServedModel = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="Ask this vision model of a server instead of a checkpoint.")
+    str | None, typer.Option(metavar="MODEL", help="Use this vision model on a server instead of a checkpoint.")
 ]
 ServedURL = Annotated[
-    str | None, typer.Option(metavar="URL", help="Its endpoint in OpenAI's form [default: Ollama on this machine].")
+    str | None,
+    typer.Option(metavar="URL", help="The URL of its OpenAI-compatible endpoint [default: Ollama on this machine]."),
 ]
 RemoteConsent = Annotated[
-    bool, typer.Option("--remote-consent", help="Images and reports may leave this machine: you may send them.")
+    bool, typer.Option("--remote-consent", help="Confirm that you may send the images and reports to another machine.")
 ]
 Images = Annotated[
-    Path, typer.Option(help="A folder of radiographs (PNG, JPEG, TIFF, DICOM), one of them, a data set, or a table.")
+    Path, typer.Option(help="A folder of radiographs (PNG, JPEG, TIFF, DICOM), one radiograph, a data set, or a table.")
 ]
 
 
@@ -64,44 +68,83 @@ def generate_command(
     model: Model = None,
     vision: VisionFolder = None,
     beams: Annotated[int, typer.Option(min=1, help="Beams of the search.")] = 4,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="The longest reply.")] = 512,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="The longest reply, in tokens.")] = 512,
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     constrained: Constrained = False,
     lexicon: Lexicon = None,
     construction: Construction = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only this many images, the first ones.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also append replies to this file of JSON Lines.")] = None,
     llm: ServedModel = None,
     llm_url: ServedURL = None,
     remote_consent: RemoteConsent = False,
     ray: Annotated[bool, typer.Option("--ray", help="Generate on Ray Data, a model on each GPU.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing to the graph; say what would be.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing to the graph; print what would change.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Let a generator look at radiographs, with their reports or alone, and write what it sees into the graph.
+    """Generate triplets from radiographs, with their reports or alone, and write them into the graph.
 
-    The generator that comes with the package was trained on synthetic images only: of real ones it writes things that
-    are missing. A warning says where that holds. Nobody states what a served model (--llm) was trained on.
+    The generator that comes with the package was trained on synthetic images only: for real images it writes findings
+    that are not there, and a warning says so. It is not known what a served model (--llm) was trained on.
 
-    An image that this model has done with these settings is skipped, so what was interrupted goes on.
+    An image that this model has processed with these settings is skipped, so an interrupted command continues.
     """
-    from kgplatform.connect import open_graph
-    from kgplatform.generate.pipeline import generate_from, served
+    from kgplatform.generate.pipeline import served
 
     if llm is not None:
         make_backend = served(llm, llm_url, remote_consent=remote_consent)
     else:
         make_backend = _checkpoint(model, vision, (beams, max_new_tokens, batch, constrained), ray=ray)
-    options: dict[str, Any] = {"reports": reports, "image_only": image_only, "views": views_of(views), "limit": limit}
-    options |= {"lexicon": lexicon or (), "construction": construction, "out": out, "dry_run": dry_run}
-    with open_graph().patient() as graph:
-        outcome, selected_inputs = generate_from(graph, images, make_backend, **options, **_reporting())
+    studies = _Studies(images, reports, image_only=image_only, views=parse_views(views), limit=limit)
+    names = _EntityNames(lexicon=lexicon or (), construction=construction)
+    outcome, selected_inputs = _generate(make_backend, studies, names, out, dry_run=dry_run)
     _report(outcome, selected_inputs.rejects, as_json)
 
 
-def _reporting() -> dict[str, Any]:
-    """What hears of each image, and of the rows that are left out."""
-    return {"progress": progress("images"), "log_rejects": lambda selected: told_rejects(selected.rejects)}
+@dataclass(frozen=True)
+class _Studies:
+    """Which images, with which reports."""
+
+    images: Path
+    reports: Path | None
+    image_only: bool
+    views: tuple[str, ...] | None
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class _EntityNames:
+    """The names that entities are linked by."""
+
+    lexicon: Sequence[Path]
+    construction: Path | None
+
+
+def _generate(
+    make_backend: MakeBackend, studies: _Studies, names: _EntityNames, out: Path | None, *, dry_run: bool
+) -> tuple[GenerationOutcome, GenerationInputs]:
+    """Generate into the graph; rows that are left out are reported on the way."""
+    from kgplatform.connect import open_graph
+    from kgplatform.generate.pipeline import generate_from
+
+    with open_graph().patient() as graph:
+        return generate_from(
+            graph,
+            studies.images,
+            make_backend,
+            reports=studies.reports,
+            image_only=studies.image_only,
+            views=studies.views,
+            lexicon=names.lexicon,
+            construction=names.construction,
+            limit=studies.limit,
+            out=out,
+            dry_run=dry_run,
+            progress=progress("images"),
+            log_rejects=lambda selected_inputs: report_rejects(selected_inputs.rejects),
+        )
 
 
 def _report(outcome: GenerationOutcome, rejects: Sequence[Reject], as_json: bool) -> None:
@@ -142,7 +185,7 @@ def _print(outcome: GenerationOutcome) -> None:
     for warning in outcome.warnings:
         echo(f"warning: {warning}")
     echo(
-        f"{counted(outcome.images, 'images')}: {outcome.done:,} looked at, {outcome.skipped:,} done before, "
+        f"{counted(outcome.images, 'images')}: {outcome.done:,} processed, {outcome.skipped:,} already done, "
         f"{len(outcome.problems):,} not read"
     )
     for image_id, problem in outcome.problems[:MAX_PROBLEMS]:
@@ -152,7 +195,7 @@ def _print(outcome: GenerationOutcome) -> None:
         return
     echo(
         f"{counted(outcome.triplets, 'triplets')} "
-        f"({counted(outcome.left_out, 'parts of replies were none', 'part of a reply was none')}); "
+        f"({counted(outcome.left_out, 'parts of replies were not triplets', 'part of a reply was not a triplet')}); "
         f"{outcome.linked:,} of {counted(outcome.entities, 'entities')} linked to concepts"
     )
     if outcome.shortened:
@@ -167,7 +210,7 @@ def _print(outcome: GenerationOutcome) -> None:
         for image_id, token_count in outcome.shortened[:MAX_PROBLEMS]:
             echo(f"  {image_id}: {counted(token_count, 'tokens')}")
     if outcome.unfinished:
-        echo(f"{counted(outcome.unfinished, 'replies')} stopped at the longest reply: raise --max-new-tokens")
+        echo(f"{counted(outcome.unfinished, 'replies')} reached the length limit: raise --max-new-tokens")
     if outcome.ungrounded:
         ungrounded_text = counted(
             len(outcome.ungrounded), "triplets are not in their report", "triplet is not in its report"
@@ -189,5 +232,5 @@ def _print_run(outcome: GenerationOutcome) -> None:
         echo(
             f"run {outcome.run} has {counted(image_count, 'images')}, {counted(triplet_count, 'triplets')} and "
             f"{counted(edge_count, 'edges')} of all calls with these settings; "
-            f"`kgp runs undo {outcome.run}` takes all of them out"
+            f"`kgp runs undo {outcome.run}` removes all of them"
         )

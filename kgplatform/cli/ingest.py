@@ -34,7 +34,7 @@ OnErrorOption = Annotated[
 Rejects = Annotated[
     Path | None, typer.Option(help="Where to list skipped rows [default: FILE.rejects.tsv in this folder].")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")]
 
 
 @app.command()
@@ -65,8 +65,8 @@ def triples(
     column: Annotated[
         list[str] | None,
         typer.Option(
-            help="ROLE=NAME, where a column is not found by itself; roles: head, relation, tail, head_type, tail_type, "
-            "head_name, tail_name. May be given several times."
+            help="ROLE=NAME, where a column is not recognised; roles: head, relation, tail, head_type, tail_type, "
+            "head_name, tail_name. May be repeated."
         ),
     ] = None,
     entity_type: Annotated[
@@ -74,7 +74,7 @@ def triples(
         typer.Option(
             "--type",
             help="TYPE=PATTERN (RE2): the type of nodes whose whole id matches; the first that matches counts, then "
-            r"Image=I\d+ and Concept=C\d{7}. May be given several times.",
+            r"Image=I\d+ and Concept=C\d{7}. May be repeated.",
         ),
     ] = None,
     on_error: OnErrorOption = OnError.stop,
@@ -92,13 +92,18 @@ def triples(
 
 @app.command()
 def radgraph(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="JSON file of RadGraph: a graph a report.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="JSON file of RadGraph: one graph for each report.")],
     labeler: Annotated[
-        int, typer.Option(min=1, max=9, help="Whose graphs, where several people labelled a report (the test files).")
+        int,
+        typer.Option(
+            min=1,
+            max=9,
+            help="The labeler whose graphs to load, if a report has several (the test files).",
+        ),
     ] = 1,
     lexicon: Annotated[
         list[Path] | None,
-        typer.Option(help="Also link by a table of CUIs and names, or a folder of UMLS; may be given again."),
+        typer.Option(help="Also link by a table of CUIs and names, or a folder of UMLS; may be repeated."),
     ] = None,
     graph_names: Annotated[
         bool, typer.Option("--graph-names/--no-graph-names", help="Link by the names of the graph's concepts.")
@@ -113,15 +118,15 @@ def radgraph(
     from kgp_loaders.radgraph import RadGraph
     from kgplatform.connect import open_graph
     from kgplatform.construct.settings import ConstructionSettings
-    from kgplatform.triplets.linking import linker_of
+    from kgplatform.triplets.linking import build_linker
 
     source = RadGraph(path, labeler)
     if link:
         settings = ConstructionSettings(
             "", path, lexicon=tuple(lexicon or ()), graph_names=graph_names, own_words=False
         )
-        with open_graph().patient() as graph:  # once, so that a server that goes away meanwhile is waited for
-            linker = linker_of(settings, graph)
+        with open_graph().patient() as graph:  # once, so that the load waits for a server that restarts meanwhile
+            linker = build_linker(settings, graph)
             source = RadGraph(path, labeler, linker.link, linker.about)
             _load_into(graph, source, on_error, rejects, dry_run, as_json)
         return
@@ -138,7 +143,7 @@ def with_(
     as_json: Json = False,
 ) -> None:
     """Load a source with any registered loader (entry-point group kgplatform.loaders)."""
-    _load(source_of(loader, path), on_error, rejects, dry_run, as_json)
+    _load(open_source(loader, path), on_error, rejects, dry_run, as_json)
 
 
 def _pair(option_text: str, option: str) -> tuple[str, str]:
@@ -174,7 +179,7 @@ def _load_into(
     report_load(report, as_json)
 
 
-def source_of(kind: str, path: Path) -> Source:
+def open_source(kind: str, path: Path) -> Source:
     """The source that the loader of that name makes of a path; loaders register as entry points of this group.
 
     Raises `UsageError` for an unknown loader.

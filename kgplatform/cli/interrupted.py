@@ -14,47 +14,47 @@ from kgplatform.errors import KgpError
 from kgplatform.interrupt import EXIT_CODE, Stopped
 
 _IN_GRAPH: Final = "what was written so far is in the graph, and the same command goes on from there"
-_WHOLE: Final = "nothing is half-written, and the same command begins anew"
+_ALL_OR_NOTHING: Final = "nothing is half-written, and the same command starts from the beginning"
 _NOTHING: Final = "nothing was changed"
 _TRAINING: Final = "what was saved so far, if anything, is in the folder of --out, and the same command goes on"
 
-KEPT: Final[Mapping[str, str]] = {
+STATE_BY_COMMAND: Final[Mapping[str, str]] = {
     "ingest medmkg": _IN_GRAPH,
     "ingest triples": _IN_GRAPH,
     "ingest radgraph": _IN_GRAPH,
     "ingest with": _IN_GRAPH,
     "construct run": _IN_GRAPH,
-    "construct select": _WHOLE,
-    "construct texts": _WHOLE,
+    "construct select": _ALL_OR_NOTHING,
+    "construct texts": _ALL_OR_NOTHING,
     "construct explain": _NOTHING,
     "generate": _IN_GRAPH,
     "embed": _IN_GRAPH,
     "predict links": _IN_GRAPH,
-    "naf score": "the scores are all new, or all as before; the same command goes over all images again",
+    "naf score": "either all scores are new or none; the same command scores all images again",
     "naf explain": _NOTHING,
-    "naf filter": "the marks are all new, or all as before, nothing is half-written, and the same command begins anew",
+    "naf filter": f"either all marks are new or none, {_ALL_OR_NOTHING}",
     "runs list": _NOTHING,
     "runs show": _NOTHING,
-    "runs undo": "what was taken out so far is gone, and the same command goes on from there",
-    "phantom build": _WHOLE,
-    "phantom questions": _WHOLE,
-    "export": _WHOLE,
-    "split": _WHOLE,
-    "pairs": _WHOLE,
-    "assess sample": _WHOLE,
-    "assess score": "files that were not finished are not there, and the same command begins anew",
-    "browser-setup": "files that were not finished are not there, and the same command begins anew",
+    "runs undo": "what was removed so far stays removed, and the same command goes on from there",
+    "phantom build": _ALL_OR_NOTHING,
+    "phantom questions": _ALL_OR_NOTHING,
+    "export": _ALL_OR_NOTHING,
+    "split": _ALL_OR_NOTHING,
+    "pairs": _ALL_OR_NOTHING,
+    "assess sample": _ALL_OR_NOTHING,
+    "assess score": "no unfinished file is left, and the same command starts from the beginning",
+    "browser-setup": "no unfinished file is left, and the same command starts from the beginning",
     "train links": _TRAINING,
     "train generator": _TRAINING,
     "train retrieval": _TRAINING,
     "train vqa": _TRAINING,
-    "db start": "the server may be on its way: `kgp db status` tells, and the same command waits for it",
-    "db stop": "the server may be on its way down: `kgp db status` tells, and the same command waits for it",
+    "db start": "the server may be starting: `kgp db status` shows its state, and the same command waits for it",
+    "db stop": "the server may be stopping: `kgp db status` shows its state, and the same command waits for it",
     "db status": _NOTHING,
-    "db browser": "the server may be on its way: `kgp db status` tells",
+    "db browser": "the server may be starting: `kgp db status` shows its state",
     "db password": _NOTHING,
     "db reset": "part of the graph's files may be gone; the same command deletes the rest",
-    "db import": "the import is not complete, or not checked: give `kgp db reset`, then the same command",
+    "db import": "the import is not complete, or not checked: run `kgp db reset`, then the same command",
     "stats": _NOTHING,
     "query": _NOTHING,
     "search": _NOTHING,
@@ -87,8 +87,8 @@ def _text(arguments: Sequence[str], stopped: Stopped | None) -> str:
         return f"{stopped.message}; the same command goes on from there: {command}"
     name = _name(arguments)
     only_reads = "--dry-run" in arguments or (name == "predict links" and "--write" not in arguments)
-    state_text = _NOTHING if only_reads else KEPT.get(name, _NOTHING)
-    command_note = "" if state_text == _NOTHING or state_text.endswith(" tells") else f": {command}"
+    state_text = _NOTHING if only_reads else STATE_BY_COMMAND.get(name, _NOTHING)
+    command_note = "" if state_text == _NOTHING or state_text.endswith(" its state") else f": {command}"
     return f"interrupted; {state_text}{command_note}"
 
 
@@ -111,5 +111,10 @@ def _name(arguments: Sequence[str]) -> str:
     """The command that was called, without its options."""
     command_words = [argument for argument in arguments if not argument.startswith("-")]
     return next(
-        (command_name for command_name in (" ".join(command_words[:2]), *command_words[:1]) if command_name in KEPT), ""
+        (
+            command_name
+            for command_name in (" ".join(command_words[:2]), *command_words[:1])
+            if command_name in STATE_BY_COMMAND
+        ),
+        "",
     )

@@ -18,7 +18,7 @@ def needed(extra: str = "ml", *packages: str) -> Iterator[None]:
             if find_spec(package) is None:
                 raise ModuleNotFoundError(name=package)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # what libraries tell each other as they are imported
+            warnings.simplefilter("ignore", FutureWarning)  # warnings of libraries about each other, raised at import
             yield
     except ImportError as error:
         raise import_problem(error, extra) from None

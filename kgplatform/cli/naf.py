@@ -84,7 +84,7 @@ def filter_(
 
     with open_graph() as graph:
         filtered = naf.filter_images(graph, "greedy" if method is MethodName.greedy else "algorithm1")
-        exported = naf.export_kept(graph, export) if export else {}
+        exported = naf.export_selected(graph, export) if export else {}
     if as_json:
         document = asdict(filtered)
         if export:

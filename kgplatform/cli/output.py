@@ -20,7 +20,7 @@ from kgplatform.progress import Progress
 WIDEST = 80  # characters of a cell
 WIDTH = 120  # columns of a table that does not go to a terminal
 SELDOM = 30.0  # seconds between two lines about progress where stderr is not a terminal
-SHORT = 16  # characters that a shortened text has at least
+SHORT = 16  # the fewest characters of a shortened text
 _CLEARED = "\r\033[K"  # back to the start of the terminal's line, which is then empty
 LOGGERS = ("kgplatform", "kgp_loaders", "kgp_models")  # whose messages a command shows
 

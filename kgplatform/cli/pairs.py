@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.construct import rejects_document, views_of
+from kgplatform.cli.construct import parse_views, rejects_document
 from kgplatform.cli.output import Json, echo, emit_json, format_table, progress
 from kgplatform.wording import counted
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kgplatform.datasets.graph_studies import Used
     from kgplatform.datasets.pair_making import WrittenPairs
 
-FEW = 3  # rows that are told one by one
+FEW = 3  # rows that are reported one by one
 
 
 class PairKind(StrEnum):
@@ -45,7 +45,7 @@ RequireImages = Annotated[
     bool,
     typer.Option(
         "--require-images/--no-require-images",
-        help="Leave out images that are not there; without them sizes and overlaps can be told all the same.",
+        help="Leave out images without a file; --no-require-images shows sizes and overlaps without the files.",
     ),
 ]
 
@@ -53,8 +53,8 @@ RequireImages = Annotated[
 def pairs(
     kind: Annotated[PairKind, typer.Argument(metavar="KIND", help="openi, mimic-cxr or iu-xray.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The data set's reports, and its images.")],
-    out: Annotated[Path, typer.Option(help="The Parquet file to write. No text of a report stands in it.")],
-    images: Annotated[Path | None, typer.Option(help="Where the images lie, if not in FOLDER.")] = None,
+    out: Annotated[Path, typer.Option(help="The Parquet file to write. It contains no report text.")],
+    images: Annotated[Path | None, typer.Option(help="Where the images are, if not in FOLDER.")] = None,
     views: Annotated[str, typer.Option(metavar="VIEW,…", help="Only images of these views, e.g. AP,PA.")] = "",
     protocol: Annotated[
         Protocol, typer.Option(help="What stays together: a subject's images, a report's, or (paper) nothing.")
@@ -75,7 +75,7 @@ def pairs(
         folder,
         out,
         images=images,
-        views=views_of(views) or (),
+        views=parse_views(views) or (),
         protocol=protocol.value,
         sample=sample,
         used=_used() if exclude_graph else None,
@@ -102,7 +102,7 @@ def _print(written: WrittenPairs, out: Path) -> None:
     echo(f"{counted(len(pair_set.pairs), 'pairs')} in {out}, by {pair_set.protocol}\nsha256 {pair_set.sha256}")
     echo("\n" + format_table([{"part": part_name, **part_sizes[part_name]} for part_name in part_sizes]))
     _print_left_out(written.left_out, written.rejects)
-    titles = {"report": "report", "text": "text, or another report's same text", "subject": "subject"}
+    titles = {"report": "report", "text": "text, or the same text of another report", "subject": "subject"}
     overlap_rows = [
         {
             "in training, too": titles[overlap_kind],

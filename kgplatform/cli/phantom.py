@@ -11,7 +11,7 @@ import typer
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
 from kgplatform.wording import counted
 
-Replace = Annotated[bool, typer.Option("--replace", help="Replace what this command wrote into the folder before.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace what this command wrote into the folder earlier.")]
 
 app = typer.Typer(no_args_is_help=True, help="Write synthetic data: studies, or a graph in MedMKG's form.")
 
@@ -23,13 +23,15 @@ def _phantom() -> None:
 
 @app.command("build")
 def build_command(
-    directory: Annotated[Path, typer.Argument(help="Folder for the data set; made when it is not there.")],
+    directory: Annotated[Path, typer.Argument(help="Folder for the data set; created if it does not exist.")],
     studies: Annotated[
         int | None,
-        typer.Option(help="Studies: images, reports, an ontology and the truth, as MIMIC-CXR-JPG lies on disk."),
+        typer.Option(
+            help="This many studies: images, reports, an ontology and the truth, in the layout of MIMIC-CXR-JPG."
+        ),
     ] = None,
     images: Annotated[
-        int | None, typer.Option(help="A graph alone, in MedMKG's form, of so many images [default: 500].")
+        int | None, typer.Option(help="Only a graph, in MedMKG's form, with this many images [default: 500].")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same size and seed give the same files.")] = 7,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw the images of studies.")] = 1,
@@ -40,7 +42,7 @@ def build_command(
     from kgplatform.errors import UsageError
 
     if studies is not None and images is not None:
-        raise UsageError("--studies and --images exclude each other", "Build each into a folder of its own.")
+        raise UsageError("--studies and --images exclude each other", "Build each into a separate folder.")
     if studies is None:
         _graph(directory, 500 if images is None else images, seed, replace, as_json)
     else:
@@ -57,7 +59,7 @@ def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool
         emit_json(asdict(build_report))
         return
     if build_report.existing:
-        note(f"{build_report.directory} has this already; nothing was written")
+        note(f"{build_report.directory} already contains this data set; nothing was written")
     echo(
         f"{build_report.directory}: {counted(build_report.studies, 'studies')} with "
         f"{counted(build_report.images, 'images')}, "
@@ -75,7 +77,7 @@ def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool
         emit_json(asdict(build_report))
         return
     if build_report.existing:
-        note(f"{build_report.directory} has this already; nothing was written")
+        note(f"{build_report.directory} already contains this data set; nothing was written")
     echo(
         f"{build_report.directory}: {counted(build_report.images, 'images')} and "
         f"{counted(build_report.concepts, 'concepts')}, "
@@ -87,10 +89,13 @@ def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool
 
 @app.command("questions")
 def questions_command(
-    studies: Annotated[Path, typer.Argument(help="Invented studies with images, of `kgp phantom build --studies`.")],
-    directory: Annotated[Path, typer.Argument(help="Folder for the questions; made when it is not there.")],
+    studies: Annotated[Path, typer.Argument(help="Synthetic studies with images, from `kgp phantom build --studies`.")],
+    directory: Annotated[Path, typer.Argument(help="Folder for the questions; created if it does not exist.")],
     count: Annotated[
-        int, typer.Option(min=100, help="Questions, about; 8:1:1 in training, validation and test.")
+        int,
+        typer.Option(
+            min=100, help="The approximate number of questions, split 8:1:1 into training, validation and test."
+        ),
     ] = 12_000,
     seed: Annotated[int, typer.Option(help="The same studies, number and seed give the same files.")] = 7,
     replace: Replace = False,
@@ -104,7 +109,7 @@ def questions_command(
         emit_json(asdict(build_report))
         return
     if build_report.existing:
-        note(f"{build_report.directory} has this already; nothing was written")
+        note(f"{build_report.directory} already contains this data set; nothing was written")
     for part_name, counts in build_report.counts.items():
         needs_text = ", ".join(f"{question_count:,} need {need_kind}" for need_kind, question_count in counts.items())
         echo(f"{part_name}: {counted(sum(counts.values()), 'questions')}; {needs_text}")

@@ -30,7 +30,7 @@ def predict_links_command(
 ) -> None:
     """Print the likeliest links that the graph does not have; with --write, put them into it as predictions.
 
-    Predictions are never counted as facts, and `kgp runs undo` takes them out.
+    Predictions are never counted as facts, and `kgp runs undo` removes them.
     """
     from kgplatform.cli.ml import needed
     from kgplatform.connect import open_graph
@@ -48,5 +48,5 @@ def predict_links_command(
     echo(format_table(predicted.rows()))
     if report:
         summary_text = f"{counted(written_count, 'predicted edges')} written, run {report.run}"
-        echo(f"\n{summary_text}; `kgp runs undo {report.run}` takes them out.")
+        echo(f"\n{summary_text}; `kgp runs undo {report.run}` removes them.")
         echo("Neo4j Browser draws them: `kgp query explore/predicted_links` prints the same.")

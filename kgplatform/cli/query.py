@@ -27,7 +27,7 @@ SCREEN = 1_000  # rows of a table for people, where no --limit is given
 
 def query(
     statement: Annotated[
-        str | None, typer.Argument(metavar="[NAME|CYPHER]", help="A query's name, or Cypher of your own.")
+        str | None, typer.Argument(metavar="[NAME|CYPHER]", help="A query's name, or your own Cypher statement.")
     ] = None,
     param: Annotated[list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; repeatable.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,
@@ -118,16 +118,16 @@ def _guessed(parameter_texts: list[str]) -> dict[str, Any]:
 
 
 def _pairs(parameter_texts: list[str]) -> Iterator[tuple[str, Any]]:
-    names_given = set[str]()
+    stated_names = set[str]()
     for assignment in parameter_texts:
         parameter_name, equals, value_text = assignment.partition("=")
         if not equals or not parameter_name.isidentifier():
             raise UsageError(
                 f"--param {parameter_name[:40]}: a parameter is written NAME=VALUE", "Example: --param limit=10"
             )
-        if parameter_name in names_given:
+        if parameter_name in stated_names:
             raise UsageError(f"--param {parameter_name} is given twice", "Give it once.")
-        names_given.add(parameter_name)
+        stated_names.add(parameter_name)
         yield parameter_name, value_text
 
 
@@ -225,15 +225,15 @@ def _display_value(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if value.keys() == {"nodes", "relationships"}:
-        return _shown_path(value["nodes"], value["relationships"])
+        return _format_path(value["nodes"], value["relationships"])
     if value.keys() == {"id", "labels", "properties"}:
-        return _shown_node(value)
+        return _format_node(value)
     if value.keys() == {"id", "type", "start", "end", "properties"}:
         return f"[:{value['type']}]"
     return value
 
 
-def _shown_node(node: Mapping[str, Any]) -> str:
+def _format_node(node: Mapping[str, Any]) -> str:
     from kgplatform.schema import NODE_TYPES
 
     label = next((label for label in node["labels"] if label in NODE_TYPES), None) or ":".join(node["labels"])
@@ -247,12 +247,12 @@ def _shown_node(node: Mapping[str, Any]) -> str:
     return f"({' '.join([f':{label}' if label else '', *map(str, node_values)]).strip()})"
 
 
-def _shown_path(nodes: list[dict[str, Any]], relationships: list[dict[str, Any]]) -> str:
-    path_text = _shown_node(nodes[0])
+def _format_path(nodes: list[dict[str, Any]], relationships: list[dict[str, Any]]) -> str:
+    path_text = _format_node(nodes[0])
     for previous_node, relationship, next_node in zip(nodes, relationships, nodes[1:], strict=False):
         is_forward = relationship["start"] == previous_node["id"]
         arrow = f"-[:{relationship['type']}]->" if is_forward else f"<-[:{relationship['type']}]-"
-        path_text += arrow + _shown_node(next_node)
+        path_text += arrow + _format_node(next_node)
     return path_text
 
 

@@ -16,7 +16,7 @@ from kgplatform.wording import counted
 if TYPE_CHECKING:
     from kgplatform.runs import Preview, Undone
 
-app = typer.Typer(no_args_is_help=True, help="See what was loaded or generated when, and take it back.")
+app = typer.Typer(no_args_is_help=True, help="Show what was loaded or generated and when, and undo it.")
 RunId = Annotated[str, typer.Argument(help="The run's id, as `kgp runs list` shows it.")]
 
 COLUMNS = ("id", "source", "status", "read", "written", "existing", "rejected", "started")
@@ -60,26 +60,26 @@ def show_run(run: RunId, as_json: Json = False) -> None:
 @app.command("undo")
 def undo_run(
     run: RunId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Take everything out of the graph that only this run asserts. It says what that is and, at a terminal, asks."""
+    """Remove from the graph what only this run asserts. It shows what that is and, at a terminal, asks first."""
     from kgplatform import runs
     from kgplatform.connect import open_graph
 
     with open_graph().patient() as graph:
         preview = runs.preview(graph, run)
         if preview.is_undone:
-            note(f"{run} is undone already: there is nothing to take out")
+            note(f"{run} is already undone: there is nothing to remove")
         else:
             note(_foreseen(preview))
             if not yes and sys.stdin.isatty():
-                confirm("Take it out?")
+                confirm("Remove it?")
         undone = runs.undo(graph, run)
     if as_json:
         emit_json(asdict(undone))
     else:
-        echo(f"{undone.run}: {_parts(undone)} taken out")
+        echo(f"{undone.run}: {_parts(undone)} removed")
 
 
 def _fields(run_summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -108,11 +108,11 @@ def _readable(name: str, value: Any) -> str:
 
 def _foreseen(preview: Preview) -> str:
     """What an undo would do."""
-    preview_text = f"{preview.run}: {_parts(preview)} would go"
+    preview_text = f"{preview.run}: {_parts(preview)} would be removed"
     if preview.kept_edges or preview.kept_nodes:
         counts = ((preview.kept_edges, "edges"), (preview.kept_nodes, "nodes"))
         retained_text = " and ".join(counted(count, element_kind) for count, element_kind in counts if count)
-        preview_text += f"; {retained_text} would stay, which others need or assert, too"
+        preview_text += f"; {retained_text} would stay, needed or asserted by other runs"
     return preview_text
 
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from kgplatform.search.search import Hit, SearchResult
 
 MAX_CONCEPT_LETTERS = 60  # characters of an image's concepts
-SHOWN_PATH = 32  # of its path, from the end
+MAX_PATH_LENGTH = 32  # of its path, from the end
 
 
-class _StanceName(StrEnum):
+class ConceptStance(StrEnum):
     """The stance that images are to have to the concepts."""
 
     positive = "positive"
@@ -40,20 +40,26 @@ class By(StrEnum):
 
 Concepts = Annotated[
     list[str] | None,
-    typer.Option("--concept", metavar="CUI|NAME", help="A concept that the image has; again for more, all of them."),
+    typer.Option(
+        "--concept",
+        metavar="CUI|NAME",
+        help="A concept that the image must have; if repeated, it must have all of them.",
+    ),
 ]
 StanceOption = Annotated[
-    _StanceName | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
+    ConceptStance | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
 ]
 Without = Annotated[
     list[str] | None,
-    typer.Option("--without", metavar="CUI|NAME", help="Leave out images that are positive for it; repeatable."),
+    typer.Option(
+        "--without", metavar="CUI|NAME", help="Leave out images that are positive for this concept; may be repeated."
+    ),
 ]
 ComparedWith = Annotated[
     By | None, typer.Option(help="Compare the text with images, or with concepts' names [default: as embedded].")
 ]
 Images = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="The folder that the images' paths begin in, for the sheet.")
+    Path | None, typer.Option(metavar="DIR", help="The folder that the image paths are relative to, for the sheet.")
 ]
 ContactSheet = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the images with their concepts.")]
 
@@ -155,7 +161,7 @@ def _row(search_result: SearchResult, hit: Hit) -> dict[str, Any]:
     image_path = hit.path or ""
     table_row |= {
         "naf": hit.naf,
-        "path": image_path if len(image_path) <= SHOWN_PATH else f"…{image_path[1 - SHOWN_PATH :]}",
+        "path": image_path if len(image_path) <= MAX_PATH_LENGTH else f"…{image_path[1 - MAX_PATH_LENGTH :]}",
     }
     if search_result.near:
         concepts_by_cui = {near_concept.cui: near_concept for near_concept in search_result.near}
@@ -171,8 +177,8 @@ def _row(search_result: SearchResult, hit: Hit) -> dict[str, Any]:
 
 def _short(names: Sequence[str]) -> str:
     """As many whole names as fit, the first one always, and how many more there are."""
-    shown = list(names)
-    while len(shown) > 1 and len(", ".join(shown)) > MAX_CONCEPT_LETTERS:
-        shown.pop()
-    more = f", and {len(names) - len(shown):,} more" if len(shown) < len(names) else ""
-    return ", ".join(shown) + more
+    fitting = list(names)
+    while len(fitting) > 1 and len(", ".join(fitting)) > MAX_CONCEPT_LETTERS:
+        fitting.pop()
+    more = f", and {len(names) - len(fitting):,} more" if len(fitting) < len(names) else ""
+    return ", ".join(fitting) + more

@@ -48,7 +48,7 @@ def split_command(
 def _print_leak(leak_counts: Mapping[str, Mapping[str, int]]) -> None:
     titles = {
         "test": "Triples",
-        "reversed": "  known from training the other way round",
+        "reversed": "  known from training in the other direction",
         "parallel": "  known from training with another relation",
         "either": "  either",
         "unseen_entities": "Entities not in training",

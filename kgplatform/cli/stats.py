@@ -55,7 +55,7 @@ def _print(graph_stats: GraphStats) -> None:
         types_title += "\n(without the paper's shares where less than half of the types are known)"
     for table_title, table_rows in (
         ("Most connected concepts", graph_stats.hubs),
-        (types_title, _beside(graph_stats.shares, comparable)),
+        (types_title, _with_comparable(graph_stats.shares, comparable)),
         ("Nodes", graph_stats.labels),
     ):
         if table_rows:
@@ -66,7 +66,7 @@ def _print(graph_stats: GraphStats) -> None:
         echo(f"\nDigest {graph_stats.digest}")
 
 
-def _beside(shares: list[dict[str, Any]], comparable: dict[str, bool]) -> list[dict[str, Any]]:
+def _with_comparable(shares: list[dict[str, Any]], comparable: dict[str, bool]) -> list[dict[str, Any]]:
     """The shares next to the paper's, of the sides that can be compared with it."""
     from kgplatform.stats import PAPER_SEMANTIC_TYPES
 

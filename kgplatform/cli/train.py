@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Epochs = Annotated[
     int | None,
     typer.Option(
-        min=1, help="At most so many epochs in each part of the training, for a first try [default: the settings']."
+        min=1,
+        help="At most this many epochs in each part of the training, for a first try [default: the settings'].",
     ),
 ]
 
@@ -49,10 +50,7 @@ def train_links_command(
     export: Annotated[Path, typer.Option(help="The folder of a `kgp export`.")],
     split: Annotated[Path, typer.Option(help="A split of that export (`kgp split`).")],
     out: Annotated[
-        Path,
-        typer.Option(
-            help="The folder for the trained model. A training there goes on; a finished one is not done again."
-        ),
+        Path, typer.Option(help="The model folder. An unfinished training continues; a finished one is not repeated.")
     ],
     seed: Annotated[int, typer.Option(min=0, help="The seed of the initial values and of the order.")] = 42,
     epochs: Epochs = None,
@@ -88,13 +86,13 @@ def generator(
     config: Annotated[
         Path, typer.Option(metavar="YAML", help="Settings, such as benchmarks/generation/settings/small.yaml.")
     ],
-    out: Annotated[Path, typer.Option(help="The folder for the generator. A training there goes on.")],
+    out: Annotated[Path, typer.Option(help="The folder for the generator. An unfinished training there continues.")],
     stage: Annotated[
         list[Stage] | None,
         typer.Option(help="1: the language model on reports (LLM-KG); 2: with images (VLM-KG) [default: both]."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The folder of studies, in place of the settings' data.path.")
+        Path | None, typer.Option(help="The folder of studies, instead of data.path in the settings.")
     ] = None,
     epochs: Epochs = None,
     as_json: Json = False,
@@ -119,12 +117,12 @@ def retrieval(
     ],
     pairs: Annotated[Path, typer.Option(help="Pairs of images and reports (`kgp pairs`).")],
     out: Annotated[
-        Path, typer.Option(help="The folder for the model. A training there goes on; a finished one is not done again.")
+        Path, typer.Option(help="The model folder. An unfinished training continues; a finished one is not repeated.")
     ],
     images: GraphImages = None,
     lexicon: Annotated[
         list[Path] | None,
-        typer.Option(help="Find concepts in reports by these names, too: a table, a folder of UMLS; again for more."),
+        typer.Option(help="Also find concepts by these names: a table, a folder of UMLS; may be repeated."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The seed of initial values and of the order.")] = 42,
     epochs: Epochs = None,
@@ -159,17 +157,17 @@ def vqa(
     data: Annotated[str, typer.Option(help=f"The data set: {', '.join(plugins.registered_names('questions'))}.")],
     folder: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.")],
     out: Annotated[
-        Path, typer.Option(help="The folder for the model. A training there goes on; a finished one is not done again.")
+        Path, typer.Option(help="The model folder. An unfinished training continues; a finished one is not repeated.")
     ],
     images: QuestionImages = None,
     graph_images: GraphImages = None,
     lexicon: Annotated[
         list[Path] | None,
-        typer.Option(help="Find concepts in questions by these names, too: a table, a folder of UMLS; again for more."),
+        typer.Option(help="Also find concepts by these names: a table, a folder of UMLS; may be repeated."),
     ] = None,
     own_words: Annotated[
         bool,
-        typer.Option("--own-words/--no-own-words", help="Find concepts by the platform's words for findings, too."),
+        typer.Option("--own-words/--no-own-words", help="Also find concepts by the platform's words for findings."),
     ] = True,
     seed: Annotated[int, typer.Option(min=0, help="The seed of initial values and of the order.")] = 42,
     epochs: Epochs = None,

@@ -22,10 +22,10 @@ MAX_EDGES = 12  # edges of an answer, those that count most
 
 Lexicon = Annotated[
     list[Path] | None,
-    typer.Option(help="Find concepts by these names, too: a table, a folder of UMLS; again for more."),
+    typer.Option(help="Also find concepts by these names: a table, a folder of UMLS; may be repeated."),
 ]
 OwnWords = Annotated[
-    bool, typer.Option("--own-words/--no-own-words", help="Find concepts by the platform's words for findings, too.")
+    bool, typer.Option("--own-words/--no-own-words", help="Also find concepts by the platform's words for findings.")
 ]
 
 
@@ -33,25 +33,26 @@ OwnWords = Annotated[
 def explain_question(
     question: Annotated[str, typer.Argument(help="A question, in words.")],
     hops: Annotated[int, typer.Option(min=1, max=2, help="How far from the question's concepts.")] = 1,
-    cap: Annotated[int, typer.Option(min=1, max=1000, help="At most so many edges, the most relevant ones.")] = 64,
-    images: Annotated[bool, typer.Option("--images/--no-images", help="With images, and so with stances.")] = True,
+    cap: Annotated[int, typer.Option(min=1, max=1000, help="At most this many edges, the most relevant ones.")] = 64,
+    images: Annotated[bool, typer.Option("--images/--no-images", help="Include images and their stances.")] = True,
     lexicon: Lexicon = None,
     own_words: OwnWords = True,
     svg: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw the subgraph.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the concepts that a question names and the subgraph that models are given of it."""
+    """Show the concepts that a question names and the subgraph that models receive."""
     from kgplatform.connect import open_graph
     from kgplatform.errors import UsageError
     from kgplatform.vqa.drawing import write_drawing
     from kgplatform.vqa.explain import explain_by_graph, require_question
 
     if svg is not None and svg.suffix.lower() != ".svg":
-        raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")
+        raise UsageError(f"{svg} would hold an SVG", "Use a name such as FILE.svg.")
     question = require_question(question)
-    options: dict[str, Any] = {"hops": hops, "cap": cap, "images": images, "own_words": own_words}
     with open_graph() as graph:
-        explained = explain_by_graph(graph, question, lexicon=lexicon or (), **options)
+        explained = explain_by_graph(
+            graph, question, hops=hops, cap=cap, images=images, lexicon=lexicon or (), own_words=own_words
+        )
     if svg is not None:
         write_drawing(svg, question, explained.concepts, explained.edges)
         note(f"{svg}: {counted(len(explained.edges), 'edges')}")
@@ -69,7 +70,7 @@ def _print_explained(explained: ExplainedQuestion, browser_parameters: str, hop_
         echo("the question names no concept of the graph")
         return
     echo(f"concepts: {', '.join(f'{node.name} ({node.key})' for node in explained.concepts)}\n")
-    echo(format_table([_row(edge) for edge in explained.edges]) or "the graph knows nothing of them")
+    echo(format_table([_row(edge) for edge in explained.edges]) or "the graph contains nothing about them")
     parameters_text = f"{{cuis: {[node.key for node in explained.concepts]}, {browser_parameters}}}"
     echo(f"\nas rows in Neo4j Browser{hop_note}: :params {parameters_text}, then cypher/vqa/neighbourhood.cypher")
 
@@ -82,10 +83,10 @@ WithoutImage = Annotated[
     typer.Option("--without-image", help="Let the base model answer from the question alone: no image, no graph."),
 ]
 ModelFolder = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="A model of `kgp train vqa` [default: the small one shipped].")
+    Path | None, typer.Option(metavar="DIR", help="A model of `kgp train vqa` [default: the small one of the package].")
 ]
 BackboneFolder = Annotated[
-    str | None, typer.Option(metavar="KIND:FOLDER", help="Where its backbone is, if not where it was.")
+    str | None, typer.Option(metavar="KIND:FOLDER", help="Where its backbone is, if it has moved.")
 ]
 GraphImages = Annotated[
     Path | None,
@@ -93,14 +94,14 @@ GraphImages = Annotated[
         metavar="DIR",
         exists=True,
         file_okay=False,
-        help="The folder that the paths of the graph's images begin in.",
+        help="The folder that the image paths of the graph are relative to.",
     ),
 ]
 OwnWordsOrTrained = Annotated[
     bool | None,
     typer.Option(
         "--own-words/--no-own-words",
-        help="Find concepts by the platform's words for findings, too [default: as in training].",
+        help="Also find concepts by the platform's words for findings [default: as in training].",
     ),
 ]
 
@@ -156,7 +157,7 @@ def _image_and_question(image: str, question: str, without_image: bool) -> tuple
         raise UsageError("an image and a question are needed", 'kgp ask IMAGE "…?", or --without-image "…?"')
     image_path = None if without_image else Path(image)
     if without_image and question:
-        note(f"note: {image} is not looked at: --without-image")
+        note(f"note: {image} is ignored: --without-image")
     return image_path, validate_question(image_path, question or image)
 
 
@@ -170,7 +171,7 @@ def _reply_document(reply: VQAReply) -> dict[str, Any]:
         "trained_on": trained_on.document(reply.trained_on),
         "warnings": list(reply.warnings),
         "concepts": [_node(node) for node in reply.concepts],
-        "shown": [{**_node(node), "likely": round(likelihood, 4)} for node, likelihood in reply.shown],
+        "shown": [{**_node(node), "likely": round(likelihood, 4)} for node, likelihood in reply.image_concepts],
         "edges": [{**_edge(edge), "counts": round(contribution, 4)} for edge, contribution in reply.edges],
     }
 
@@ -187,8 +188,10 @@ def _print_reply(reply: VQAReply) -> None:
         note("note: in training concepts had more names, from files; give such files by --lexicon")
     if reply.concepts:
         echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")
-    if reply.shown:
-        node_texts = (f"{node.name} {node_likelihood:.2f}" for node, node_likelihood in reply.shown[:MAX_EDGES])
+    if reply.image_concepts:
+        node_texts = (
+            f"{node.name} {node_likelihood:.2f}" for node, node_likelihood in reply.image_concepts[:MAX_EDGES]
+        )
         echo(f"the image shows, by the graph's images: {', '.join(node_texts)}")
     if reply.edges and reply.by != "base":
         ranked_edges = sorted(reply.edges, key=lambda edge_and_count: -abs(edge_and_count[1]))[:MAX_EDGES]

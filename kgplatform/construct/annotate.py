@@ -13,7 +13,7 @@ from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.tagger import Candidate, Tagger
 from kgplatform.schema import CONCEPT_ID, Stance
 
-# Words of a report's form; a concept of such a name is no finding (requirements 6.3).
+# Section headers of a report; a concept with such a name is not a finding (requirements 6.3).
 HEADERS: Final = frozenset(
     {"impression", "findings", "finding", "indication", "comparison", "technique", "history", "examination"}
 )
@@ -24,7 +24,7 @@ class Conflicts(StrEnum):
 
     keep = "keep"  # all of them
     strongest = "strongest"  # POSITIVE before UNCERTAIN before NEGATIVE
-    last = "last"  # the one that is said last
+    last = "last"  # the last one in the report
 
 
 class MentionEvidence(NamedTuple):

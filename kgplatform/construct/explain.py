@@ -10,7 +10,7 @@ from kgplatform.construct.text import sentences
 from kgplatform.errors import NotFoundError
 
 
-def sentences_of(
+def evidence_sentences(
     image: str, evidence: Sequence[Mapping[str, Any]], source: ReportSource | None
 ) -> list[dict[str, Any]]:
     """The evidence, each with its `sentence`: the phrase in brackets, the cue in braces. Unchanged without a source.
@@ -49,7 +49,8 @@ def _marked(section_text: str, evidence_record: Mapping[str, Any]) -> str:
     )
     if sentence_span is None:
         raise NotFoundError(
-            "the report is not the one that the graph was constructed from", "Give the reports of that construction."
+            "the report is not the one that the graph was constructed from",
+            "Give the reports that the graph was constructed from.",
         )
     span_marks = [(evidence_record["start"], evidence_record["end"], "[", "]")]
     if evidence_record["cue"] is not None:

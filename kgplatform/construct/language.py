@@ -24,7 +24,7 @@ _NEGATIONS: Final = _words(  # any one of them, where no English function word i
     "kein keine keinen keiner nicht ohne pas sans aucun aucune sin hay ningún ninguna sem não nenhum senza nessun "
     "nessuna geen niet zonder ingen inga inget utan ikke brak bez nie nincs"
 )
-_FOREIGN: Final = _NEGATIONS | _words(  # but for words that are also English, or abbreviations
+_FOREIGN: Final = _NEGATIONS | _words(  # except words that are also English, or abbreviations
     "der das dem des und ist sind mit bei im auf zum zur eine einer beidseits links rechts "
     "le les du une est sont par dans avec au aux droite gauche et "
     "el los las del con una para derecho izquierdo derecha izquierda ni "

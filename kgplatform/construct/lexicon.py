@@ -66,9 +66,9 @@ class Word(NamedTuple):
     token: int
 
 
-def key_words(of: Sequence[Token]) -> Iterator[Word | None]:
+def key_words(tokens: Sequence[Token]) -> Iterator[Word | None]:
     """The words of a key, None where a mark parts what stands before it from what follows."""
-    for token_index, token in enumerate(of):
+    for token_index, token in enumerate(tokens):
         token_text = token.text
         if token_text in JOINING or token_text in SKIPPED:
             continue
@@ -112,7 +112,7 @@ class LexiconEntry:
 
 
 class Lexicon:
-    """Concepts by the keys of their names; find with `longest` or `entries`."""
+    """Concepts by the keys of their names; find with `longest_name` or `entries`."""
 
     def __init__(self, concepts: Iterable[Concept]) -> None:
         """Take in concepts; a concept may come several times, under different names; the first is the preferred one."""
@@ -153,19 +153,19 @@ class Lexicon:
         """How many keys there are."""
         return len(self._entries)
 
-    def entries(self, found: str) -> Sequence[LexiconEntry]:
+    def entries(self, key: str) -> Sequence[LexiconEntry]:
         """The concepts that have a name of this key."""
-        present = self._entries.get(found)
+        present = self._entries.get(key)
         return () if present is None else (present,) if isinstance(present, LexiconEntry) else present
 
-    def longest(self, of: Sequence[str], start: int) -> int:
+    def longest_name(self, words: Sequence[str], start: int) -> int:
         """How many words from `start` on make the longest key; 0 for none."""
-        max_reach = self._reach.get(of[start])
+        max_reach = self._reach.get(words[start])
         if max_reach is None:
             return 0
         entries = self._entries
-        for word_count in range(min(max_reach, len(of) - start - 1) + 1, 0, -1):
-            if " ".join(of[start : start + word_count]) in entries:
+        for word_count in range(min(max_reach, len(words) - start - 1) + 1, 0, -1):
+            if " ".join(words[start : start + word_count]) in entries:
                 return word_count
         return 0
 

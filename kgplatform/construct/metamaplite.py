@@ -23,7 +23,7 @@ from kgplatform.construct.tagger import MAX_CANDIDATES, Candidate, Mention
 from kgplatform.errors import InputError
 from kgplatform.schema import CONCEPT_ID
 
-_PLACE: Final = re.compile(r"(\d{1,9})/(\d{1,9})")
+_SPAN: Final = re.compile(r"(\d{1,9})/(\d{1,9})")
 
 # Semantic types by MetaMap's abbreviations: those of appendix F.2 and of the body, which decide something here.
 _TYPES: Final = {
@@ -43,7 +43,7 @@ class MetaMapLite:
     def __init__(self, lexicon: Lexicon, allowed: Callable[[tuple[str, ...]], bool], folder: str) -> None:
         """Find the texts and their output. Raises `InputError` where there are none."""
         if not folder or not Path(folder).is_dir():
-            raise InputError("no folder of MetaMapLite's output", "Say --tagger metamaplite:FOLDER.")
+            raise InputError("no folder of MetaMapLite's output", "Use --tagger metamaplite:FOLDER.")
         self._allowed = allowed
         text_paths = {path.stem: path for path in sorted(Path(folder).glob("*.txt"))}
         output_paths = {path.stem.removesuffix(".txt"): path for path in sorted(Path(folder).glob("*.mmi"))}
@@ -53,7 +53,7 @@ class MetaMapLite:
         }
         if not self._outputs:
             hint = "Write texts with `kgp construct texts`, then run MetaMapLite on them with --outputformat=mmi."
-            raise InputError("no text has an .mmi file beside it", hint, path=Path(folder))
+            raise InputError("no text has an .mmi file next to it", hint, path=Path(folder))
 
     def tag(self, text: str) -> list[Mention]:
         """The mentions that do not overlap, the longest first. Raises `InputError` for a text without output."""
@@ -85,7 +85,7 @@ class MetaMapLite:
                 )
             except (IndexError, ValueError):
                 raise InputError(
-                    "this is no row of MMI output", "Run it again.", path=output_path, row=row_number
+                    "this is not a row of MMI output", "Run it again.", path=output_path, row=row_number
                 ) from None
             if CONCEPT_ID.fullmatch(cui) is None:
                 raise InputError("the CUI is not C and 7 digits", "Run it again.", path=output_path, row=row_number)
@@ -94,7 +94,7 @@ class MetaMapLite:
                 for abbreviation in type_list.strip("[]").split(",")
                 if abbreviation
             )
-            for start, length in _PLACE.findall(span_list):
+            for start, length in _SPAN.findall(span_list):
                 if int(length):
                     yield (int(start), int(start) + int(length)), Candidate(cui, preferred_name, score, type_ids)
 

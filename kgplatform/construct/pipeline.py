@@ -15,7 +15,7 @@ from kgplatform.construct.language_model.consent import check_consent
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.report import ReportSource
-from kgplatform.construct.select import Kept
+from kgplatform.construct.select import SelectedReports
 from kgplatform.construct.semantic_types import Allowed, types_by_name
 from kgplatform.construct.settings import ConstructionSettings
 from kgplatform.construct.source import Construction, Ontology
@@ -38,24 +38,24 @@ def construction(
     progress: Progress = no_progress,
 ) -> Construction:
     """What `kgplatform.ingest.ingest` loads. Raises `UsageError` for an unknown loader or tagger, and `InputError`."""
-    reports = reports_of(settings.reports, settings.path, settings.views)
+    reports = open_reports(settings.reports, settings.path, settings.views)
     if settings.keep is not None:
-        reports = Kept(reports, settings.keep)
-    judge = judge_of(settings, reports)
+        reports = SelectedReports(reports, settings.keep)
+    judge = build_judge(settings, reports)
     lexicons = [lexicon_source(lexicon_path) for lexicon_path in settings.lexicon if lexicon_path.exists()]
     ontologies = [lexicon for lexicon in lexicons if isinstance(lexicon, Ontology)]
     name_lexicon = Lexicon(_lexicon_concepts(settings, graph))
     logger.info(
         f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}"
     )
-    stages = Stages(tagger_of(settings.tagger, name_lexicon), judge, settings.conflicts)
+    stages = Stages(build_tagger(settings.tagger, name_lexicon), judge, settings.conflicts)
     lexicon_hash = {"lexicon": name_lexicon.sha256()}
     return Construction(
         reports, stages, lexicon_hash, ontologies, workers=settings.workers, ray=settings.ray, progress=progress
     )
 
 
-def judge_of(settings: ConstructionSettings, reports: ReportSource) -> Judge:
+def build_judge(settings: ConstructionSettings, reports: ReportSource) -> Judge:
     """The rules, or the language model that the settings name. Raises `UsageError` where it may not be asked."""
     if not settings.llm:
         return rules()
@@ -63,13 +63,13 @@ def judge_of(settings: ConstructionSettings, reports: ReportSource) -> Judge:
     from kgplatform.construct.language_model.judge import LLMJudge
     from kgplatform.construct.language_model.settings import LLMSettings
 
-    llm_settings = LLMSettings.of(settings.llm, remote_consent=settings.remote_consent)
+    llm_settings = LLMSettings.from_document(settings.llm, remote_consent=settings.remote_consent)
     check_consent(llm_settings.url, credentialed=reports.credentialed, consent=llm_settings.remote_consent)
     cache = Cache(llm_settings.cache or Platform.from_env().home / "language_model.sqlite")
     return LLMJudge(llm_settings, rules(), cache, credentialed=reports.credentialed)
 
 
-def reports_of(kind: str, path: Path, views: Sequence[str] | None = None) -> ReportSource:
+def open_reports(kind: str, path: Path, views: Sequence[str] | None = None) -> ReportSource:
     """The reports that the loader of that name finds at a path; loaders register in the group `kgplatform.reports`.
 
     Raises `UsageError` for an unknown loader.
@@ -79,7 +79,7 @@ def reports_of(kind: str, path: Path, views: Sequence[str] | None = None) -> Rep
     return source
 
 
-def tagger_of(name: str, lexicon: Lexicon) -> Tagger:
+def build_tagger(name: str, lexicon: Lexicon) -> Tagger:
     """The tagger of that name, or `NAME:ARGUMENT`; taggers register in the group `kgplatform.taggers` as callables
     (lexicon, allowed, argument). Raises `UsageError` for an unknown one.
     """
@@ -94,11 +94,11 @@ BY_NAMES: Final = ("construct", "radgraph", "generate")  # kinds of runs that fi
 def _lexicon_concepts(settings: ConstructionSettings, graph: Graph) -> Iterator[Concept]:
     """The graph's names first (not those that were found by names), then those that the settings name."""
     if settings.graph_names:
-        yield from names_of_graph(graph, BY_NAMES)
-    yield from names_of_settings(settings)
+        yield from graph_concepts(graph, BY_NAMES)
+    yield from settings_concepts(settings)
 
 
-def names_of_graph(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
+def graph_concepts(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
     """The names that the graph has, but for those that runs of these kinds brought."""
     name_rows: list[dict[str, Any]] = list(graph.read(queries.get("construct/names"), kinds=list(kinds)))
     for name_row in name_rows:
@@ -110,7 +110,7 @@ def names_of_graph(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
         )
 
 
-def names_of_settings(settings: ConstructionSettings) -> Iterator[Concept]:
+def settings_concepts(settings: ConstructionSettings) -> Iterator[Concept]:
     """The names of the files of the settings, then the platform's own."""
     for lexicon_path in settings.lexicon:
         rejects: list[Reject] = []
@@ -131,7 +131,7 @@ def names_of_settings(settings: ConstructionSettings) -> Iterator[Concept]:
                 logger.warning(f"{lexicon_path}: {problem}")
         if not name_count:
             problem = problem if rejects else "no row has a CUI and a name"
-            raise InputError(f"there is no name of a concept in it: {problem}", "Check the lexicon.", path=lexicon_path)
+            raise InputError(f"it contains no concept name: {problem}", "Check the lexicon.", path=lexicon_path)
     if settings.own_words:
         yield from own_words()
 

@@ -11,7 +11,7 @@ from kgplatform.construct.pipeline import construction
 from kgplatform.construct.settings import ConstructionSettings
 from kgplatform.graph import Graph
 from kgplatform.ingest import LoadReport, ingest
-from kgplatform.progress import ProgressOf, silent_progress
+from kgplatform.progress import SubjectProgress, silent_progress
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def construct_graph(
     on_error: str = "stop",
     rejects: Path | None = None,
     dry_run: bool = False,
-    progress: ProgressOf = silent_progress,
+    progress: SubjectProgress = silent_progress,
 ) -> Constructed:
     """Find concepts and their stances in reports, and write them with the evidence for each.
 

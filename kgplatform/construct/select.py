@@ -50,7 +50,7 @@ class Choice(NamedTuple):
     study: str
     cluster: int
     distance: float
-    kept: bool
+    is_selected: bool
 
 
 def select_reports(reports: Iterable[Report], selection: ClusterSelection) -> list[Choice]:
@@ -60,31 +60,31 @@ def select_reports(reports: Iterable[Report], selection: ClusterSelection) -> li
     """
     studies: list[str] = []
     wording_indices: dict[str, int] = {}  # of each wording
-    wording_of_report: list[int] = []
+    wording_by_report: list[int] = []
     for report in reports:
         report_text = "\n".join(
             " ".join(report.sections.get(section_name, "").split()) for section_name in SECTIONS
         ).strip()
         if report_text:
             studies.append(report.study)
-            wording_of_report.append(wording_indices.setdefault(report_text, len(wording_indices)))
+            wording_by_report.append(wording_indices.setdefault(report_text, len(wording_indices)))
     if not studies:
         return []
     weights = [0] * len(wording_indices)
-    for wording_index in wording_of_report:
+    for wording_index in wording_by_report:
         weights[wording_index] += 1
-    vectors = _unit(encoder_of(selection.encoder)(list(wording_indices)))
+    vectors = _unit(build_encoder(selection.encoder)(list(wording_indices)))
     clusters = _clusters(vectors, weights, selection)
     distances = _distances(vectors, weights, clusters)
-    kept_numbers = _kept(
+    selected_numbers = _selected_numbers(
         studies,
-        [clusters[wording_index] for wording_index in wording_of_report],
-        [distances[wording_index] for wording_index in wording_of_report],
+        [clusters[wording_index] for wording_index in wording_by_report],
+        [distances[wording_index] for wording_index in wording_by_report],
         selection,
     )
     return [
-        Choice(study, clusters[wording_index], round(distances[wording_index], 6), report_number in kept_numbers)
-        for report_number, (study, wording_index) in enumerate(zip(studies, wording_of_report, strict=True))
+        Choice(study, clusters[wording_index], round(distances[wording_index], 6), report_number in selected_numbers)
+        for report_number, (study, wording_index) in enumerate(zip(studies, wording_by_report, strict=True))
     ]
 
 
@@ -114,7 +114,7 @@ def write_selection(
         "with_text": len(choices),
         "clusters": len({choice.cluster for choice in choices if choice.cluster >= 0}),
         "in_no_cluster": sum(choice.cluster < 0 for choice in choices),
-        "kept": sum(choice.kept for choice in choices),
+        "kept": sum(choice.is_selected for choice in choices),
     }
     return counts, rejects
 
@@ -150,25 +150,25 @@ def _distances(vectors: Any, weights: Sequence[int], clusters: Sequence[int]) ->
     return [max(0.0, float(distance)) for distance in distances]
 
 
-def _kept(
+def _selected_numbers(
     studies: Sequence[str], clusters: Sequence[int], distances: Sequence[float], selection: ClusterSelection
 ) -> set[int]:
     """The numbers of those that are kept: the nearest of each cluster (the earliest of equals), and all of none."""
-    kept_numbers: set[int] = set()
-    kept_per_cluster: dict[int, int] = {}
+    selected_numbers: set[int] = set()
+    selected_per_cluster: dict[int, int] = {}
     for report_number in sorted(
         range(len(studies)), key=lambda report_number: (round(distances[report_number], 9), report_number)
     ):
         cluster = clusters[report_number]
         if cluster == NOISE:
-            kept_numbers.add(report_number)
-        elif kept_per_cluster.get(cluster, 0) < selection.per_cluster:
-            kept_per_cluster[cluster] = kept_per_cluster.get(cluster, 0) + 1
-            kept_numbers.add(report_number)
-    return kept_numbers
+            selected_numbers.add(report_number)
+        elif selected_per_cluster.get(cluster, 0) < selection.per_cluster:
+            selected_per_cluster[cluster] = selected_per_cluster.get(cluster, 0) + 1
+            selected_numbers.add(report_number)
+    return selected_numbers
 
 
-def encoder_of(name: str) -> Encoder:
+def build_encoder(name: str) -> Encoder:
     """The encoder of that name, or `NAME:ARGUMENT`; encoders register in the group `kgplatform.encoders` as callables
     of the argument. Raises `UsageError` for an unknown one.
     """
@@ -184,7 +184,7 @@ def tfidf(argument: str = "") -> Encoder:
     except ImportError:
         raise missing("scikit-learn", "select") from None
     if argument:
-        raise UsageError("the encoder tfidf takes no argument", "Say tfidf.")
+        raise UsageError("the encoder tfidf takes no argument", "Use tfidf.")
 
     def encode(texts: Sequence[str]) -> Any:
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+")  # noqa: S106  no secret
@@ -199,7 +199,8 @@ def write_choices(path: Path, choices: Sequence[Choice]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(
-            (escaped(choice.study), choice.cluster, f"{choice.distance:.6f}", int(choice.kept)) for choice in choices
+            (escaped(choice.study), choice.cluster, f"{choice.distance:.6f}", int(choice.is_selected))
+            for choice in choices
         )
 
 
@@ -210,7 +211,7 @@ def _is_selection(path: Path) -> bool:
 
 def read_choices(path: Path) -> frozenset[str]:
     """The studies that a file of choices keeps. Raises `InputError` for a file that is none."""
-    kept_studies = set()
+    selected_studies = set()
     try:
         with TextIOWrapper(files.open_regular_file(path, hint="Select again."), "utf-8", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -219,15 +220,17 @@ def read_choices(path: Path) -> frozenset[str]:
                 raise InputError(f"the columns are not {', '.join(COLUMNS)}", hint, path=path)
             for choice_row in reader:
                 if len(choice_row) != len(COLUMNS) or choice_row[3] not in ("0", "1"):
-                    raise InputError("this is no row of a selection", "Select again.", path=path, row=reader.line_num)
+                    raise InputError(
+                        "this is not a row of a selection", "Select again.", path=path, row=reader.line_num
+                    )
                 if choice_row[3] == "1":
-                    kept_studies.add(unescaped(choice_row[0]))
+                    selected_studies.add(unescaped(choice_row[0]))
     except (OSError, UnicodeDecodeError, csv.Error):
         raise InputError("the selection cannot be read", "Select again.", path=path) from None
-    return frozenset(kept_studies)
+    return frozenset(selected_studies)
 
 
-class Kept:
+class SelectedReports:
     """A source of reports, less those that a selection does not keep."""
 
     def __init__(self, source: ReportSource, path: Path) -> None:

@@ -44,7 +44,7 @@ _ANATOMY: Final = {
 }
 ANATOMY: Final = frozenset((*_ANATOMY, *_ANATOMY.values()))
 
-# The ends of SNOMED CT names that tell a type of their own, for concepts whose semantic types are not known.
+# The suffixes of SNOMED CT names that state a type, for concepts whose semantic types are not known.
 _TAGS: Final = {
     "qualifier value": "Qualitative Concept",
     "attribute": "Conceptual Entity",

@@ -29,9 +29,9 @@ from kgplatform.yaml_settings import (
     PositiveInteger,
     Text,
     Texts,
-    schema_of_settings,
+    parse_settings,
     setting_error,
-    settings_of_document,
+    settings_schema,
 )
 
 FILE: Final = "construct.yaml"
@@ -54,7 +54,7 @@ def _tagger_beside_file(tagger: str, info: ValidationInfo) -> str:
 
 
 def _cache_beside_file(llm: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
-    """The language model's settings, whose other values are checked when it is used (`LLMSettings.of`)."""
+    """The language model's settings, whose other values are checked when it is used (`LLMSettings.from_document`)."""
     cache_path = llm.get("cache")
     if not isinstance(cache_path, str) or not cache_path:
         return llm
@@ -98,7 +98,7 @@ class ConstructionSettings(FromYAML):
     ray: Flag = False
     """Whether Ray Data spreads the work."""
     llm: Annotated[
-        Mapping[Text, Any], WithJsonSchema(schema_of_settings(LLMSettings)), AfterValidator(_cache_beside_file)
+        Mapping[Text, Any], WithJsonSchema(settings_schema(LLMSettings)), AfterValidator(_cache_beside_file)
     ] = field(default_factory=dict)
     """The language model that decides stances, in place of the rules."""
     remote_consent: NeverInFile[bool] = False
@@ -110,7 +110,7 @@ def find_settings_file(path: Path) -> Path:
     settings_file = path / FILE if path.is_dir() else path
     if settings_file.suffix not in (".yaml", ".yml") or not settings_file.is_file():
         hint = f"Say what the reports are (kgp construct run KIND PATH), or give a folder with {FILE}."
-        problem = "there are no settings of a construction here" if path.exists() else "no such file or folder"
+        problem = "there are no construction settings here" if path.exists() else "no such file or folder"
         raise InputError(problem, hint, path=path)
     return settings_file
 
@@ -123,7 +123,7 @@ def read_settings(path: Path) -> ConstructionSettings:
     settings_file = find_settings_file(path)
     document = _document(settings_file)
     try:
-        settings = settings_of_document(ConstructionSettings, document, _HINT, folder=settings_file.parent)
+        settings = parse_settings(ConstructionSettings, document, _HINT, folder=settings_file.parent)
     except InputError as error:
         raise InputError(error.message, error.hint, path=settings_file) from None
     if path.is_dir():
@@ -137,8 +137,8 @@ def _document(settings_file: Path) -> dict[Any, Any]:
     if not isinstance(document, dict):
         raise InputError("the settings must be a mapping", _HINT, path=settings_file)
     if CONSENT in document or (isinstance(document.get("llm"), dict) and CONSENT in document["llm"]):
-        hint = "Take the line out. If you may send the reports away, say so in the command: --remote-consent."
-        raise InputError("remote_consent is no setting of a file", hint, path=settings_file)
+        hint = "Remove the line. If you may send the reports to another machine, confirm it: --remote-consent."
+        raise InputError("remote_consent cannot be set in a file", hint, path=settings_file)
     return document
 
 
@@ -146,16 +146,16 @@ def _check_data_folder(settings: ConstructionSettings, folder: Path, settings_fi
     """Raise `InputError` for a setting that a data folder may not decide."""
     for setting_name, named_path in _paths(settings):
         if not _is_inside(named_path, folder):
-            raise _not_of_a_folder(f"{setting_name} leads out of the folder", settings_file)
+            raise _not_from_a_folder(f"{setting_name} points outside the folder", settings_file)
     model_url = settings.llm.get("url")
     if isinstance(model_url, str) and not is_local(model_url):
-        raise _not_of_a_folder("llm.url is another machine, to which the reports would go", settings_file)
+        raise _not_from_a_folder("llm.url is another machine, to which the reports would go", settings_file)
     if settings.llm.get("keep_replies"):
-        raise _not_of_a_folder("llm.keep_replies stores replies, which may quote reports", settings_file)
+        raise _not_from_a_folder("llm.keep_replies stores replies, which may quote reports", settings_file)
     if settings.ray:
-        raise _not_of_a_folder("ray may send the reports to a cluster", settings_file)
+        raise _not_from_a_folder("ray may send the reports to a cluster", settings_file)
     if settings.workers > (core_count := os.cpu_count() or 1):
-        raise _not_of_a_folder(f"workers is {settings.workers:,} on a machine of {core_count:,} cores", settings_file)
+        raise _not_from_a_folder(f"workers is {settings.workers:,} on a machine of {core_count:,} cores", settings_file)
 
 
 def _paths(settings: ConstructionSettings) -> Iterator[tuple[str, Path]]:
@@ -189,9 +189,9 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _not_of_a_folder(problem: str, settings_file: Path) -> InputError:
+def _not_from_a_folder(problem: str, settings_file: Path) -> InputError:
     hint = (
-        "A data folder may not decide this. Take the line out and use the command's option. Or name the file, if you "
+        "A data folder may not decide this. Remove the line and use the command's option. Or name the file, if you "
         f"trust all that it says: kgp construct run {settings_file}"
     )
     return InputError(problem, hint, path=settings_file)

@@ -90,7 +90,7 @@ class Construction:
         concept_cuis: set[str] = set()
         image_ids: set[str] = set()
         last_batch: GraphBatch | None = None
-        annotations = self._told(annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray))
+        annotations = self._with_progress(annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray))
         while chunk := list(islice(annotations, size)):
             batch = GraphBatch(
                 read=len(chunk), rejects=[source_row for source_row in chunk if isinstance(source_row, Reject)]
@@ -98,14 +98,14 @@ class Construction:
             for annotation in chunk:
                 if isinstance(annotation, Annotation):
                     self._add(batch, annotation)
-            batch.given = len(batch.edges)
+            batch.stated_edges = len(batch.edges)
             concept_cuis.update(cui for label, cui in batch.nodes if label == "Concept")
             image_ids.update(image_id for label, image_id in batch.nodes if label == "Image")
             if last_batch is not None:
                 yield last_batch
             last_batch = batch
         self.images = len(image_ids)
-        last_batch = last_batch or GraphBatch(given=0)
+        last_batch = last_batch or GraphBatch(stated_edges=0)
         last_batch.left_out = {
             **getattr(self.reports, "left_out", {}),
             **last_batch.left_out,
@@ -115,7 +115,7 @@ class Construction:
         while relations := list(islice(relation_rows, size)):
             yield _related(relations)
 
-    def _told(self, annotated_rows: Iterator[Done]) -> Iterator[Done]:
+    def _with_progress(self, annotated_rows: Iterator[Done]) -> Iterator[Done]:
         for row_number, annotated_row in enumerate(annotated_rows, 1):
             yield annotated_row
             self._progress(row_number, None)
@@ -125,7 +125,7 @@ class Construction:
         if not is_english(" ".join(annotation.report.sections.values())):
             batch.left_out[NOT_ENGLISH] = batch.left_out.get(NOT_ENGLISH, 0) + 1
             return
-        if not annotation.edges:  # an image without a concept is no part of the graph
+        if not annotation.edges:  # an image without a concept is not part of the graph
             section_texts = [annotation.report.sections.get(section, "") for section in SECTIONS]
             reason = NO_CONCEPT if any(section_text.strip() for section_text in section_texts) else NO_TEXT
             batch.left_out[reason] = batch.left_out.get(reason, 0) + 1
@@ -148,5 +148,5 @@ def _related(relations: Sequence[ConceptRelation | Reject]) -> GraphBatch:
             head, tail = ("Concept", relation.head), ("Concept", relation.tail)
             batch.nodes |= {head: {}, tail: {}}
             batch.edges[head, relation.name, tail] = {}
-    batch.given = len(batch.edges)
+    batch.stated_edges = len(batch.edges)
     return batch

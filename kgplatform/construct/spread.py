@@ -148,7 +148,7 @@ def started_ray() -> Any:
     except ImportError:
         raise missing("Ray", "ray") from None
     if not ray.is_initialized():
-        logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of itself on stderr, at length
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # it writes many messages to stderr
         ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     return ray

@@ -18,10 +18,10 @@ from kgplatform.errors import UsageError
 MAX_CANDIDATES: Final = 10
 BY_NAME: Final = 1.0  # the score of a concept's preferred name
 BY_SYNONYM: Final = 0.9
-MENDED: Final = 0.2  # so much less where a typo was mended
+MENDED: Final = 0.2  # subtracted where a typo was corrected
 SHORTEST_GUESS: Final = 6  # letters of the shortest word that may be a misspelling
 
-# Words of degree and course, which may stand within a name: "heart is mildly enlarged".
+# Words of degree and course, which may be inside a name: "heart is mildly enlarged".
 DEGREES: Final = frozenset(
     "mild mildly moderate moderately severe severely marked markedly minimal minimally slight slightly borderline "  # noqa: SIM905
     "small tiny trace large extensive massive gross grossly significant significantly prominent new stable chronic "
@@ -84,18 +84,18 @@ class DictionaryTagger:
         """The mentions of concepts in a text."""
         return self.tag_tokens(tokenize_text(text))
 
-    def tag_tokens(self, of: Sequence[Token]) -> list[Mention]:
+    def tag_tokens(self, tokens: Sequence[Token]) -> list[Mention]:
         """The mentions of concepts among tokens of a text."""
         mentions: list[Mention] = []
         phrase: list[Word] = []
-        for word in key_words(of):
+        for word in key_words(tokens):
             if word is not None:
                 phrase.append(word)
             elif phrase:
-                self._find(phrase, of, mentions)
+                self._find(phrase, tokens, mentions)
                 phrase = []
         if phrase:
-            self._find(phrase, of, mentions)
+            self._find(phrase, tokens, mentions)
         return mentions
 
     def _find(self, phrase: list[Word], text_tokens: Sequence[Token], mentions: list[Mention]) -> None:
@@ -117,10 +117,10 @@ class DictionaryTagger:
         content_positions = {word_index: content_index for content_index, word_index in enumerate(content_indices)}
         name_start = 0
         while name_start < len(word_texts):
-            word_count = self._lexicon.longest(word_texts, name_start)
+            word_count = self._lexicon.longest_name(word_texts, name_start)
             name_end, name_key = name_start + word_count, " ".join(word_texts[name_start : name_start + word_count])
             if content_words is not None and name_start in content_positions:
-                content_count = self._lexicon.longest(content_words, content_positions[name_start])
+                content_count = self._lexicon.longest_name(content_words, content_positions[name_start])
                 if (
                     content_count
                     and (content_end := content_indices[content_positions[name_start] + content_count - 1] + 1)
@@ -136,7 +136,7 @@ class DictionaryTagger:
                 name_start += 1
                 continue
             candidates = self._rank(name_key, not mended_indices.isdisjoint(range(name_start, name_end)))
-            if candidates and _whole(phrase, name_start, name_end):
+            if candidates and _is_complete(phrase, name_start, name_end):
                 mentions.append(
                     Mention(
                         text_tokens[phrase[name_start].token].start,
@@ -177,11 +177,11 @@ def dictionary(lexicon: Lexicon, allowed: Callable[[tuple[str, ...]], bool], arg
     Raises `UsageError` for another argument.
     """
     if argument not in ("", "exact"):
-        raise UsageError("the dictionary tagger has no such argument", "Say dictionary, or dictionary:exact.")
+        raise UsageError("the dictionary tagger has no such argument", "Use dictionary, or dictionary:exact.")
     return DictionaryTagger(lexicon, allowed, approximate=argument != "exact")
 
 
-def _whole(phrase: Sequence[Word], name_start: int, name_end: int) -> bool:
+def _is_complete(phrase: Sequence[Word], name_start: int, name_end: int) -> bool:
     """Whether no word of an abbreviation that was written out is left before or after."""
     return (name_start == 0 or phrase[name_start - 1].token != phrase[name_start].token) and (
         name_end == len(phrase) or phrase[name_end - 1].token != phrase[name_end].token
@@ -192,12 +192,12 @@ class _Mender:
     """Finds, for a word that no name has, the only word of the names that differs from it by one edit."""
 
     def __init__(self, vocabulary: Iterable[str]) -> None:
-        self._known = frozenset(vocabulary)
+        self._vocabulary = frozenset(vocabulary)
         self._guesses: dict[str, str] = {}
 
     def __call__(self, word: str) -> str:
         """The word itself where it is known, too short, or not like exactly one known word."""
-        if word in self._known or len(word) < SHORTEST_GUESS:
+        if word in self._vocabulary or len(word) < SHORTEST_GUESS:
             return word
         guess = self._guesses.get(word)
         if guess is None:
@@ -210,7 +210,7 @@ class _Mender:
         corrections = {
             edited_word
             for edited_word in _edits(word)
-            if edited_word in self._known and len(edited_word) >= SHORTEST_GUESS
+            if edited_word in self._vocabulary and len(edited_word) >= SHORTEST_GUESS
         }
         return corrections.pop() if len(corrections) == 1 else word
 

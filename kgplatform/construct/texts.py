@@ -23,7 +23,7 @@ def write_sections(source: ReportSource, folder: Path) -> tuple[int, list[Reject
     Raises `InputError` where the folder exists already or cannot be written.
     """
     if os.path.lexists(folder):
-        raise InputError("cannot be made: it is there already", "Name a new folder.", path=folder)
+        raise InputError("cannot be created: it already exists", "Give the name of a new folder.", path=folder)
     file_count, rejects = 0, []
     with staging.staged_folder(folder, lambda _: (), mode=0o700) as staged_folder:
         for report_number, report in enumerate(source.reports(), 1):

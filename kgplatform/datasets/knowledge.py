@@ -62,7 +62,7 @@ class Knowledge:
             digest.update(np.ascontiguousarray(edge_ids, dtype="<i8").tobytes() + b"\1")
         return digest.hexdigest()
 
-    def images_of(self, stance: int) -> dict[int, Ids]:
+    def images_by_concept(self, stance: int) -> dict[int, Ids]:
         """By concept: the images with that stance to it."""
         stance_rows = self.stances[self.stances[:, 1] == stance]
         stance_rows = stance_rows[np.argsort(stance_rows[:, 2], kind="stable")]
@@ -96,15 +96,15 @@ class Knowledge:
         positive_stances[:, 1] = POSITIVE
         return replace(self, stances=np.unique(positive_stances, axis=0))
 
-    def of_images(self, wanted: Callable[[GraphImage], bool]) -> Knowledge:
+    def select_images(self, keeps_image: Callable[[GraphImage], bool]) -> Knowledge:
         """The graph with these images only."""
-        is_retained = np.array([wanted(image) for image in self.images], dtype=bool)
+        is_retained = np.array([keeps_image(image) for image in self.images], dtype=bool)
         new_indices = np.cumsum(is_retained) - 1
         stance_rows = self.stances[is_retained[self.stances[:, 0]]].copy()
         stance_rows[:, 0] = new_indices[stance_rows[:, 0]]
         return replace(
             self,
-            images=[image for image, is_included in zip(self.images, is_retained, strict=True) if is_included],
+            images=[image for image, keeps_image in zip(self.images, is_retained, strict=True) if keeps_image],
             stances=stance_rows,
         )
 
@@ -167,8 +167,8 @@ def _rewired(edges: Ids, rng: np.random.Generator, *, loops: bool = True) -> Ids
     edge_counts = Counter((head, tail) for head, _, tail in edge_rows)
     for kind in np.unique(edges[:, 1]).tolist():
         kind_edges = np.flatnonzero(edges[:, 1] == kind)
-        drawn_pairs = kind_edges[rng.integers(len(kind_edges), size=(EXCHANGES * len(kind_edges), 2))].tolist()
-        for first_index, second_index in drawn_pairs:
+        exchanged_pairs = kind_edges[rng.integers(len(kind_edges), size=(EXCHANGES * len(kind_edges), 2))].tolist()
+        for first_index, second_index in exchanged_pairs:
             (first_head, _, first_tail), (second_head, _, second_tail) = edge_rows[first_index], edge_rows[second_index]
             if (
                 first_head == second_head

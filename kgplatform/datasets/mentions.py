@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kgplatform.construct.annotate import annotate
 from kgplatform.construct.lexicon import Concept, Lexicon
-from kgplatform.construct.pipeline import names_of_settings, tagger_of
+from kgplatform.construct.pipeline import build_tagger, settings_concepts
 from kgplatform.construct.report import Report
 from kgplatform.construct.semantic_types import types_by_name
 from kgplatform.construct.settings import ConstructionSettings
@@ -28,7 +28,7 @@ def find_mentions(
     """
     concept_indices = {cui: position for position, cui in enumerate(knowledge.cuis)}
     settings = ConstructionSettings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
-    tagger = tagger_of("dictionary", Lexicon([*_names(knowledge), *names_of_settings(settings)]))
+    tagger = build_tagger("dictionary", Lexicon([*_names(knowledge), *settings_concepts(settings)]))
     judge = rules()
     text_mentions = []
     for position, report_text in enumerate(texts):

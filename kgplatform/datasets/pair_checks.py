@@ -54,7 +54,7 @@ def spread_texts(audited: Audited) -> CheckCount:
     return _spread(audited.pairs, "text", lambda pairs: " = ".join(dict.fromkeys(pair.study for pair in pairs)))
 
 
-def _spread(pairs: PairSet, key_name: str, name_of: Callable[[list[Pair]], str]) -> CheckCount:
+def _spread(pairs: PairSet, key_name: str, label: Callable[[list[Pair]], str]) -> CheckCount:
     pair_key = KEYS[key_name]
     pairs_by_value: dict[str, list[Pair]] = {}
     parts_by_value: dict[str, set[str]] = {}
@@ -68,7 +68,7 @@ def _spread(pairs: PairSet, key_name: str, name_of: Callable[[list[Pair]], str])
     tested_note = (
         f"{pair_overlaps(pairs)[key_name]:,} of {len(pairs.parts['test']):,} test images, protocol {pairs.protocol}"
     )
-    example_names = [name_of(pairs_by_value[key_value]) for key_value in spread_values[:EXAMPLES]]
+    example_names = [label(pairs_by_value[key_value]) for key_value in spread_values[:EXAMPLES]]
     return CheckCount(len(spread_values), len(pairs_by_value.keys() - {""}), example_names, tested_note)
 
 
@@ -78,7 +78,7 @@ def pair_graph_overlap(audited: Audited) -> CheckCount:
     remaining_images = {pair.image for pair in exclude(all_pairs, graph_sources.studies, graph_sources.subjects)}
     used_pairs = [pair for pair in all_pairs if pair.image not in remaining_images]
     study_count = sum(study_key(pair.dataset, pair.study) in graph_sources.studies for pair in used_pairs)
-    detail = f"{study_count:,} by their study, {len(used_pairs) - study_count:,} by their subject alone"
+    detail = f"{study_count:,} by their study, {len(used_pairs) - study_count:,} by their subject only"
     return CheckCount(len(used_pairs), len(all_pairs), _images(used_pairs), detail)
 
 
@@ -88,7 +88,7 @@ def refuse_graph_pairs(pairs: PairSet, used: Used) -> None:
     shared_count = len(held_out_pairs) - len(exclude(held_out_pairs, used.studies, used.subjects))
     if shared_count:
         raise UsageError(
-            f"the graph knows studies or subjects of {shared_count:,} of the {len(held_out_pairs):,} pairs "
+            f"the graph contains studies or subjects of {shared_count:,} of the {len(held_out_pairs):,} pairs "
             "that are held out",
             "Make the pairs again without them: kgp pairs.",
         )

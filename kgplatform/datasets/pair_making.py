@@ -21,9 +21,9 @@ from kgplatform.wording import counted_or_none
 logger = logging.getLogger(__name__)
 PLAIN_REASONS = {
     NO_TEXT: "without findings and impression",
-    NO_IMAGE: "without an image there",
-    OUTSIDE: "with a path that is empty or leads out of the folder",
-    TWICE: "of an image that stands there twice",
+    NO_IMAGE: "without an image file",
+    OUTSIDE: "with a path that is empty or points outside the folder",
+    TWICE: "of an image that is listed twice",
 }
 
 
@@ -60,12 +60,11 @@ def make_pairs(
     Raises `UsageError` for an unknown kind or protocol and where a part would be empty, and `InputError` where there
     is no pair.
     """
-    unselected: dict[str, int] = {}
-    all_pairs, rejects = pairing.read_pairs(
-        kind, folder, images=images, views=views, require_images=require_images, left_out=unselected, progress=progress
+    all_pairs, rejects, unselected = pairing.read_pairs(
+        kind, folder, images=images, views=views, require_images=require_images, progress=progress
     )
     selected_pairs = exclude(all_pairs, *used) if used else all_pairs
-    left_out = unselected | _reasons(rejects, len(all_pairs) - len(selected_pairs))
+    left_out = {**unselected, **_reasons(rejects, len(all_pairs) - len(selected_pairs))}
     if not selected_pairs:
         reasons_text = (
             ", ".join(counted_or_none(count, reason) for reason, count in left_out.items())
@@ -93,7 +92,7 @@ def _sizes(pairs: Sequence[Pair]) -> dict[str, int]:
     }
 
 
-def _reasons(rejects: Sequence[Reject], of_graph: int) -> dict[str, int]:
+def _reasons(rejects: Sequence[Reject], graph_pair_count: int) -> dict[str, int]:
     """How many were left out for each reason. A row that is no report has its own reason."""
-    reason_counts = Counter(PLAIN_REASONS.get(reject.reason, "rows that are no report") for reject in rejects)
-    return dict(reason_counts) | ({"of the graph's studies and subjects": of_graph} if of_graph else {})
+    reason_counts = Counter(PLAIN_REASONS.get(reject.reason, "rows that are not reports") for reject in rejects)
+    return dict(reason_counts) | ({"of the graph's studies and subjects": graph_pair_count} if graph_pair_count else {})

@@ -66,7 +66,9 @@ class RetrievalScores:
         return {**sizes, **self.means()}
 
 
-def both(images: ArrayLike, texts: ArrayLike, groups: Numbers, ks: Sequence[int] = KS) -> dict[str, RetrievalScores]:
+def retrieval_scores(
+    images: ArrayLike, texts: ArrayLike, groups: Numbers, ks: Sequence[int] = KS
+) -> dict[str, RetrievalScores]:
     """Scores of ``text_to_image`` and ``image_to_text``. `groups` (n,) numbers the images' texts from 0, as
     `kgplatform.datasets.pairs.pair_groups` does; `texts` (groups, d) has the vector of each. Raises `ValueError`.
     """
@@ -158,7 +160,7 @@ def paired_bootstrap(
         np.atleast_2d(np.asarray(figures, dtype=np.float64)).mean(axis=0) for figures in (a, b)
     )
     if first_means.shape != second_means.shape or not first_means.size:
-        raise ValueError(f"{first_means.size} and {second_means.size} queries do not make pairs")
+        raise ValueError(f"{first_means.size} and {second_means.size} queries cannot be paired")
     difference = first_means - second_means
     if not np.isfinite(difference).all():
         raise ValueError("a figure is not finite")
@@ -183,7 +185,7 @@ def _unit(vectors: ArrayLike, description: str) -> Floats:
     """The vectors at length 1, in double precision, so that the same vectors have the same cosines."""
     unit_vectors = np.array(vectors, dtype=np.float64)
     if unit_vectors.ndim != 2 or not unit_vectors.size:
-        raise ValueError(f"{description} have the shape {unit_vectors.shape}, where (n, d) is wanted")
+        raise ValueError(f"{description} have the shape {unit_vectors.shape}; (n, d) is expected")
     if not np.isfinite(unit_vectors).all():
         raise ValueError(f"a value of the {description}' vectors is not finite")
     unit_vectors /= np.abs(unit_vectors).max(

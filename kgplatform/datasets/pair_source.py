@@ -17,8 +17,8 @@ KINDS: Final = ("openi", "mimic-cxr", "iu-xray")
 
 NO_TEXT: Final = "the report has neither findings nor impression"
 NO_IMAGE: Final = "there is no such image"
-OUTSIDE: Final = "the image's path is empty, or leads out of the folder"
-TWICE: Final = "the image stands there twice"
+OUTSIDE: Final = "the image's path is empty, or points outside the folder"
+TWICE: Final = "the image is listed twice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def pair_source(kind: str, folder: Path, views: Sequence[str]) -> Any:
     return plugins.load_plugin("reports", kind, "loader of reports")(folder, tuple(views), every_image=True)
 
 
-def pair_of_report(kind: str, report: Report, images_root: Path, *, apart: bool) -> Pair | str:
+def report_pair(kind: str, report: Report, images_root: Path, *, apart: bool) -> Pair | str:
     """The pair of a report and its image, or why there is none. `apart`: the images are in a folder of their own."""
     image_path = PurePosixPath(report.image.get("path", ""))
     if not image_path.parts or image_path.is_absolute() or ".." in image_path.parts:
@@ -65,7 +65,7 @@ def pair_of_report(kind: str, report: Report, images_root: Path, *, apart: bool)
         image_path = inner_path if apart else image_path
     elif image_path.suffix.lower() not in radiograph.SUFFIXES:  # OpenI's XML form has bare ids
         image_name, image_path = image_path.name, image_path.with_name(f"{image_path.name}.png")
-    if radiograph.place(images_root, image_path.as_posix()) is None:  # by a link
+    if radiograph.resolve_image_path(images_root, image_path.as_posix()) is None:  # by a link
         return OUTSIDE
     full_path = images_root / image_path
     if kind == "mimic-cxr" and apart:

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kgplatform import parquet
 from kgplatform.batches import Reject
-from kgplatform.datasets.pair_source import KINDS, Pair, pair_of_report, pair_problem, pair_source
+from kgplatform.datasets.pair_source import KINDS, Pair, pair_problem, pair_source, report_pair
 from kgplatform.errors import InputError, UsageError
 from kgplatform.files import replacing
 from kgplatform.parquet import with_metadata
@@ -37,6 +37,16 @@ COUNT: Final = 10_000  # pairs of MIMIC-CXR that the paper takes
 _COLUMNS: Final = ("image", "study", "subject", "view", "dataset", "part", "text_sha256")
 
 
+class ReadPairs(NamedTuple):
+    """The pairs of a data set, the rows and images that are no pair, and how many images the loader did not select, by
+    reason.
+    """
+
+    pairs: list[Pair]
+    rejects: list[Reject]
+    left_out: Mapping[str, int]
+
+
 def read_pairs(
     kind: str,
     folder: Path,
@@ -45,15 +55,13 @@ def read_pairs(
     views: Sequence[str] = (),
     require_images: bool = True,
     studies: Set[str] | None = None,
-    left_out: dict[str, int] | None = None,
     progress: Progress = no_progress,
-) -> tuple[list[Pair], list[Reject]]:
+) -> ReadPairs:
     """The pairs of a data set, one an image of the views asked for (of all where none are), and what was left out: rows
     that are no report, reports without text, and images that are missing (but for `require_images` = False).
 
-    The images' paths count from `images`, or from `folder` where that is not given. `studies` reads only these;
-    `left_out` receives how many images the loader did not select, by reason. Raises `UsageError` for an unknown kind
-    and for views of a data set that does not state them, and `InputError`.
+    The images' paths count from `images`, or from `folder` where that is not given. `studies` reads only these. Raises
+    `UsageError` for an unknown kind and for views of a data set that does not state them, and `InputError`.
     """
     images_root = images or (folder if folder.is_dir() else folder.parent)
     pairs_by_image: dict[str, Pair] = {}
@@ -68,16 +76,14 @@ def read_pairs(
         if studies is not None and source_report.study not in studies:
             continue
         if views and "view" not in source_report.image:
-            raise UsageError(f"{folder} does not tell the views of its images", "Leave out the views.")
-        pair = pair_of_report(kind, source_report, images_root, apart=images is not None)
+            raise UsageError(f"{folder} does not contain the views of its images", "Leave out the views.")
+        pair = report_pair(kind, source_report, images_root, apart=images is not None)
         problem = pair if isinstance(pair, str) else pair_problem(pair, pairs_by_image, require_images)
         if isinstance(pair, Pair) and problem is None:
             pairs_by_image[pair.image] = pair
         else:
             rejects.append(Reject(pair.path if isinstance(pair, Pair) else images_root, 1, str(problem)))
-    if left_out is not None:
-        left_out.update(getattr(source, "left_out", {}))
-    return list(pairs_by_image.values()), rejects
+    return ReadPairs(list(pairs_by_image.values()), rejects, dict(getattr(source, "left_out", {})))
 
 
 def sample_pairs(pairs: Iterable[Pair], count: int = COUNT, seed: int = SEED) -> list[Pair]:
@@ -122,7 +128,7 @@ def partition_pairs(pairs: Iterable[Pair], protocol: str = "subject", seed: int 
         )
         pairs_by_part[part_name] += pairs_by_group[group]
     if not all(pairs_by_part.values()):
-        raise UsageError(f"{len(pairs):,} pairs are too few to split by {protocol}", "Take more of them.")
+        raise UsageError(f"{len(pairs):,} pairs are too few to split by {protocol}", "Use more pairs.")
     return {
         part_name: sorted(part_pairs, key=lambda pair: pair.image) for part_name, part_pairs in pairs_by_part.items()
     }
@@ -219,10 +225,9 @@ class PairSet:
         kind, folder = file_metadata["kind"], folder or path.parent / file_metadata["folder"]
         if images is None and file_metadata["images"]:
             images = path.parent / file_metadata["images"]
-        current_pairs, _ = read_pairs(
-            kind, folder, images=images, require_images=require_images, studies={pair_row[1] for pair_row in pair_rows}
-        )
-        pairs_by_image = {pair.image: pair for pair in current_pairs}
+        studies = {pair_row[1] for pair_row in pair_rows}
+        current = read_pairs(kind, folder, images=images, require_images=require_images, studies=studies)
+        pairs_by_image = {pair.image: pair for pair in current.pairs}
         pairs_by_part: dict[str, list[Pair]] = {part_name: [] for part_name in PARTS}
         stale_count = 0
         for image_name, *recorded_fields, part_name, text_hash in pair_rows:
@@ -272,5 +277,7 @@ def _table(path: Path) -> tuple[dict[str, str], list[tuple[str, ...]]]:
     except (OSError, pa.ArrowException, ValueError, KeyError, UnicodeDecodeError):
         is_sound = False
     if not is_sound:
-        raise InputError("is no file of pairs of this program, or is damaged", "Make it again: kgp pairs.", path=path)
+        raise InputError(
+            "is not a file of pairs of this program, or is damaged", "Make it again: kgp pairs.", path=path
+        )
     return file_metadata, pair_rows

@@ -11,7 +11,7 @@ from kgplatform.datasets.knowledge import GraphImage
 from kgplatform.datasets.questions import Question, QuestionSet
 from kgplatform.datasets.split_checks import EXAMPLES, CheckCount
 from kgplatform.errors import UsageError
-from kgplatform.radiograph import place
+from kgplatform.radiograph import resolve_image_path
 
 
 class AuditedQuestions(NamedTuple):
@@ -20,18 +20,18 @@ class AuditedQuestions(NamedTuple):
     """
 
     question_set: QuestionSet
-    shown_images: Mapping[str, str]
+    picture_hashes: Mapping[str, str]
     images: Sequence[GraphImage] = ()
 
 
-def seen_pictures(audited: AuditedQuestions) -> CheckCount:
+def pictures_in_training(audited: AuditedQuestions) -> CheckCount:
     """Test questions about a picture that training asks about, too, be it under another name."""
-    return _in_training(audited, lambda question: audited.shown_images[question.image])
+    return _in_training(audited, lambda question: audited.picture_hashes[question.image])
 
 
-def seen_questions(audited: AuditedQuestions) -> CheckCount:
+def questions_in_training(audited: AuditedQuestions) -> CheckCount:
     """Test questions that training asks in the same words about the same picture."""
-    return _in_training(audited, lambda question: f"{audited.shown_images[question.image]} {question.wording}")
+    return _in_training(audited, lambda question: f"{audited.picture_hashes[question.image]} {question.wording}")
 
 
 def contradictions(audited: AuditedQuestions) -> CheckCount:
@@ -39,7 +39,7 @@ def contradictions(audited: AuditedQuestions) -> CheckCount:
     answers: dict[str, set[bool | None]] = {}
     questions_by_key: dict[str, list[Question]] = {}
     for question in audited.question_set.questions:
-        question_key = f"{audited.shown_images[question.image]} {question.wording}"
+        question_key = f"{audited.picture_hashes[question.image]} {question.wording}"
         answers.setdefault(question_key, set()).add(question.yes)
         questions_by_key.setdefault(question_key, []).append(question)
     contradicting = [
@@ -53,7 +53,7 @@ def contradictions(audited: AuditedQuestions) -> CheckCount:
 def shared_pictures(audited: AuditedQuestions) -> CheckCount:
     """Pictures that the data set has under several names."""
     images_by_picture: dict[str, list[str]] = {}
-    for image, picture in sorted(audited.shown_images.items()):
+    for image, picture in sorted(audited.picture_hashes.items()):
         images_by_picture.setdefault(picture, []).append(image)
     shared = [" = ".join(image_names) for image_names in images_by_picture.values() if len(image_names) > 1]
     return CheckCount(len(shared), len(images_by_picture), shared[:EXAMPLES])
@@ -90,7 +90,7 @@ def questions_in_graph(
     """
     images, questions = list(images), list(questions)
     subjects = {f"p{image.subject}" for image in images if image.subject}
-    image_paths = [] if folder is None else [place(folder, image.path) for image in images]
+    image_paths = [] if folder is None else [resolve_image_path(folder, image.path) for image in images]
     graph_paths = {image_path for image_path in image_paths if image_path is not None and image_path.is_file()}
     question_paths = {question.path for question in questions if question.path.is_file()}
     shared_sizes = {image_path.stat().st_size for image_path in graph_paths} & {

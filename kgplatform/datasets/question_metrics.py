@@ -20,25 +20,25 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """The answers to closed questions: `yes` are the right ones, `said` the probabilities of yes, (n,) each."""
+    """The answers to closed questions: `yes` are the right ones, `probabilities` those of yes, (n,) each."""
 
     yes: NDArray[np.bool_]
-    said: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
 
     @classmethod
-    def of(cls, yes: ArrayLike, said: ArrayLike) -> Answers:
+    def checked(cls, yes: ArrayLike, probabilities: ArrayLike) -> Answers:
         """Checked. Raises `ValueError` for other shapes, and for what is no probability."""
-        expected, probabilities = np.asarray(yes, dtype=np.bool_), np.asarray(said, dtype=np.float64)
-        if expected.ndim != 1 or expected.shape != probabilities.shape or not len(expected):
-            raise ValueError(f"{expected.shape} answers do not go with {probabilities.shape} probabilities")
-        if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        expected, checked_values = np.asarray(yes, dtype=np.bool_), np.asarray(probabilities, dtype=np.float64)
+        if expected.ndim != 1 or expected.shape != checked_values.shape or not len(expected):
+            raise ValueError(f"{expected.shape} answers do not go with {checked_values.shape} probabilities")
+        if not ((checked_values >= 0) & (checked_values <= 1)).all():
             raise ValueError("a probability is not between 0 and 1")
-        return cls(expected, probabilities)
+        return cls(expected, checked_values)
 
     @property
     def answered(self) -> NDArray[np.bool_]:
         """For each question whether it is answered by yes; a probability of just 0.5 says yes."""
-        return self.said >= THRESHOLD
+        return self.probabilities >= THRESHOLD
 
     @property
     def correct(self) -> NDArray[np.float64]:
@@ -66,7 +66,7 @@ class Answers:
 def majority(trained: ArrayLike, yes: ArrayLike) -> Answers:
     """What answering each question by the commoner answer in training gives: the trivial baseline."""
     majority_answer = float(np.asarray(trained, dtype=np.float64).mean() >= THRESHOLD)
-    return Answers.of(yes, np.full(len(np.asarray(yes)), majority_answer))
+    return Answers.checked(yes, np.full(len(np.asarray(yes)), majority_answer))
 
 
 def _share(numerator: int, denominator: int) -> float:

@@ -133,7 +133,7 @@ def read_questions(
         elif not image_exists.setdefault(entry.path, entry.path.is_file()):
             rejects.append(Reject(entry.path, question_number, NO_IMAGE))
         elif entry.id in questions:
-            rejects.append(Reject(folder, question_number, "the question's id stands there twice"))
+            rejects.append(Reject(folder, question_number, "the question's id occurs twice"))
         else:
             questions[entry.id] = entry
     if not_closed:
@@ -143,7 +143,7 @@ def read_questions(
         reason_text = f"; {len(rejects):,} left out, the first because {rejects[0].reason}" if rejects else ""
         hint = "Check the folder."
         if rejects and rejects[0].reason == NO_IMAGE:
-            hint = f"Say where the images are (--images DIR); the first was looked for at {rejects[0].path}."
+            hint = f"Give the folder of the images (--images DIR); the first was expected at {rejects[0].path}."
         raise InputError(f"there is no {'closed ' if closed else ''}question{reason_text}", hint, path=folder)
     return list(questions.values()), rejects
 
@@ -160,10 +160,10 @@ def pictures(questions: Iterable[Question]) -> dict[str, str]:
     Raises `InputError` for a damaged image.
     """
     image_paths = {question.image: question.path for question in questions}
-    return {image: _shown(image_path) for image, image_path in sorted(image_paths.items())}
+    return {image: _picture_hash(image_path) for image, image_path in sorted(image_paths.items())}
 
 
-def _shown(image_path: Path) -> str:
+def _picture_hash(image_path: Path) -> str:
     thumbnail = radiograph.square(radiograph.read_radiograph(image_path, draft=64), 64)
     return hashlib.sha256(thumbnail.tobytes()).hexdigest()[:16]
 
@@ -213,20 +213,20 @@ def official(questions: Sequence[Question], seed: int = SEED) -> QuestionSet:
 
 
 def image_disjoint(
-    questions: Sequence[Question], shown: dict[str, str], fold: int, folds: int = FOLDS, seed: int = SEED
+    questions: Sequence[Question], picture_hashes: dict[str, str], fold: int, folds: int = FOLDS, seed: int = SEED
 ) -> QuestionSet:
     """The fold's questions as test, those of the next fold as validation, the rest as training, regardless of the part
-    they were released for. `shown` is from `pictures`: a picture is in one fold only. Pictures are dealt out in the
-    order of their hashes, each to the fold that has the fewest questions yet.
+    they were released for. `picture_hashes` is from `pictures`: a picture is in one fold only. Pictures are dealt out
+    in the order of their hashes, each to the fold that has the fewest questions yet.
 
     Raises `UsageError` for fewer than three folds, an unknown fold, and more folds than pictures.
     """
     questions_by_picture: dict[str, list[Question]] = {}
     for question in questions:
-        questions_by_picture.setdefault(shown[question.image], []).append(question)
+        questions_by_picture.setdefault(picture_hashes[question.image], []).append(question)
     if not 3 <= folds <= len(questions_by_picture) or not 0 <= fold < folds:
         raise UsageError(
-            f"fold {fold} of {folds} is none of {len(questions_by_picture):,} pictures", "Take 5 folds, from 0."
+            f"{len(questions_by_picture):,} images have no fold {fold} of {folds}", "Use 5 folds, numbered from 0."
         )
     fold_members: list[list[Question]] = [[] for _ in range(folds)]
     for picture in sorted(questions_by_picture, key=lambda picture_hash: _chance("fold", seed, picture_hash)):
@@ -263,11 +263,11 @@ def replace_undecodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def question_overlaps(dealt: QuestionSet, part: str) -> dict[str, int]:
+def question_overlaps(question_set: QuestionSet, part: str) -> dict[str, int]:
     """How many questions of a part have in training: their image, by name (``image``), a question of the same words
     (``question``), and both in one question (``both``).
     """
-    train_questions, part_questions = dealt.parts["train"], dealt.parts[part]
+    train_questions, part_questions = question_set.parts["train"], question_set.parts[part]
     images, wordings = (
         {question.image for question in train_questions},
         {question.wording for question in train_questions},

@@ -21,7 +21,7 @@ class CheckCount:
     """What a check counted; nothing is found where `count` is 0. `detail` goes behind the rule's title."""
 
     count: int
-    of: int
+    total: int
     examples: Sequence[str] = ()
     detail: str = ""
 
@@ -74,7 +74,7 @@ def hashed_ids(triples: Triples) -> CheckCount:
     return CheckCount(hashed.entities - hashed.entity_ids, hashed.entities, (), detail)
 
 
-def leak_of(part: str) -> Callable[[Split], CheckCount]:
+def leak_check(part: str) -> Callable[[Split], CheckCount]:
     """A check for triples of `part` whose two entities are joined in training, too."""
 
     def check(split: Split) -> CheckCount:
@@ -125,11 +125,11 @@ def spread_subjects(split: Split) -> CheckCount:
 
 def _spread(split: Split, group_names: Sequence[str]) -> CheckCount:
     """Groups of entities (those with the same name that is not empty) with triples in several parts."""
-    group_labels, group_of_entity = np.unique(np.array(group_names, dtype=np.str_), return_inverse=True)
-    group_of_entity = group_of_entity.reshape(-1)
+    group_labels, entity_groups = np.unique(np.array(group_names, dtype=np.str_), return_inverse=True)
+    entity_groups = entity_groups.reshape(-1)
     group_parts = np.zeros((len(group_labels), len(PARTS)), dtype=bool)
     for column in (0, 2):
-        group_parts[group_of_entity[split.triples.ids[:, column]], split.parts] = True
+        group_parts[entity_groups[split.triples.ids[:, column]], split.parts] = True
     is_named = group_labels != ""
     spread_groups = group_labels[is_named & (group_parts.sum(axis=1) > 1)]
     return CheckCount(len(spread_groups), int((is_named & group_parts.any(axis=1)).sum()), spread_groups.tolist())

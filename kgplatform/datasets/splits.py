@@ -109,7 +109,7 @@ class Split:
             table_rows = zip(
                 *(table[column_name].to_pylist() for column_name in ("head", "relation", "tail", "part")), strict=True
             )
-            part_of_triple = {
+            triple_parts = {
                 (head, relation, tail): PARTS.index(part_name) for head, relation, tail, part_name in table_rows
             }
             split_kind, seed, expected_sha256, graph_sha256 = (
@@ -122,11 +122,9 @@ class Split:
             raise InputError("is not a split of this program, or is damaged", "Make it again.", path=path) from None
         if graph_sha256 != triples.sha256:
             raise InputError("is a split of another graph", "Make a split of this export.", path=path)
-        part_numbers = np.array(
-            [part_of_triple.get(named_triple, -1) for named_triple in triples.named()], dtype=np.int8
-        )
+        part_numbers = np.array([triple_parts.get(named_triple, -1) for named_triple in triples.named()], dtype=np.int8)
         split = cls(triples, part_numbers, split_kind, seed)
-        if split.sha256 != expected_sha256 or len(part_of_triple) != len(triples):
+        if split.sha256 != expected_sha256 or len(triple_parts) != len(triples):
             raise InputError("does not match its hash", "Make the split again.", path=path)
         return split
 
@@ -152,10 +150,10 @@ def inductive(triples: Triples, seed: int = SEED) -> Split:
     if not is_image.any():
         raise UsageError("an inductive split needs images, and this export has none", "Use `paper` or `leakage-free`.")
     group_names = [node.subject or f"image {label}" for node, label in zip(triples.nodes, triples.labels, strict=True)]
-    group_of_entity = np.unique(np.array(group_names), return_inverse=True)[1].reshape(-1)
+    entity_groups = np.unique(np.array(group_names), return_inverse=True)[1].reshape(-1)
     head_ids, tail_ids = triples.ids[:, 0], triples.ids[:, 2]
     has_image = is_image[head_ids] | is_image[tail_ids]
-    group_numbers = np.where(is_image[head_ids], group_of_entity[head_ids], group_of_entity[tail_ids])
+    group_numbers = np.where(is_image[head_ids], entity_groups[head_ids], entity_groups[tail_ids])
     image_split = _by_group(triples, np.where(has_image, group_numbers, -1), "inductive", seed)
     return Split(triples, np.where(has_image, image_split.parts, 0).astype(np.int8), "inductive", seed)
 
@@ -197,9 +195,9 @@ def _by_group(triples: Triples, group_numbers: NDArray[np.int64], kind: str, see
     group_order = np.random.default_rng(seed).permutation(np.flatnonzero(group_sizes))
     cumulative_shares = np.cumsum(group_sizes[group_order]) / max(len(counted_groups), 1)
     part_bounds = np.cumsum(RATIOS)[:-1]
-    part_of_group = np.zeros(len(group_sizes), dtype=np.int8)
-    part_of_group[group_order] = np.searchsorted(part_bounds + 1e-12, cumulative_shares, side="left")
-    return Split(triples, part_of_group[group_numbers], kind, seed)
+    group_parts = np.zeros(len(group_sizes), dtype=np.int8)
+    group_parts[group_order] = np.searchsorted(part_bounds + 1e-12, cumulative_shares, side="left")
+    return Split(triples, group_parts[group_numbers], kind, seed)
 
 
 @dataclass(frozen=True)

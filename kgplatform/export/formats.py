@@ -122,18 +122,18 @@ def to_pyg(triples: Triples) -> HeteroData:
         from torch_geometric.data import HeteroData
     hetero_data = HeteroData()
     local_ids = np.zeros(triples.num_entities, dtype=np.int64)
-    kind_names, kind_of_entity = np.unique(triples.kinds, return_inverse=True)
+    kind_names, entity_kinds = np.unique(triples.kinds, return_inverse=True)
     for kind_number, kind_name in enumerate(kind_names.tolist()):
-        entity_ids = np.flatnonzero(kind_of_entity == kind_number)
+        entity_ids = np.flatnonzero(entity_kinds == kind_number)
         local_ids[entity_ids] = np.arange(len(entity_ids))
         hetero_data[kind_name].num_nodes = len(entity_ids)
         hetero_data[kind_name].entity = torch.from_numpy(entity_ids)
     head_ids, relation_ids, tail_ids = triples.ids.T
-    triple_types = np.stack([kind_of_entity[head_ids], relation_ids, kind_of_entity[tail_ids]], axis=1)
-    edge_types, type_of_triple = np.unique(triple_types, axis=0, return_inverse=True)
-    type_order = np.argsort(type_of_triple.reshape(-1), kind="stable")
+    triple_types = np.stack([entity_kinds[head_ids], relation_ids, entity_kinds[tail_ids]], axis=1)
+    edge_types, type_numbers = np.unique(triple_types, axis=0, return_inverse=True)
+    type_order = np.argsort(type_numbers.reshape(-1), kind="stable")
     for (head_kind, relation_id, tail_kind), triple_rows in zip(
-        edge_types, np.split(type_order, np.cumsum(np.bincount(type_of_triple.reshape(-1)))[:-1]), strict=True
+        edge_types, np.split(type_order, np.cumsum(np.bincount(type_numbers.reshape(-1)))[:-1]), strict=True
     ):
         edge_store = hetero_data[str(kind_names[head_kind]), triples.relations[relation_id], str(kind_names[tail_kind])]
         edge_store.edge_index = torch.from_numpy(local_ids[triples.ids[triple_rows][:, [0, 2]].T].copy())

@@ -61,7 +61,7 @@ class Selection:
                 hint = did_you_mean(stance, STANCES, f"Stances: {', '.join(STANCES)}.")
                 raise UsageError(f"there is no stance {stance}", hint)
         if self.relations is not None and PREDICTED in self.relations:
-            raise UsageError("predictions are not exported: they are no facts", "Leave out --relation PREDICTED.")
+            raise UsageError("predictions are not exported: they are not facts", "Leave out --relation PREDICTED.")
         if self.hops < 1:
             raise UsageError("a neighbourhood has at least one hop", "Give --hops 1 or more.")
         if self.only not in (None, "cross", "intra") or (isinstance(self.images, str) and self.images not in _IMAGES):
@@ -106,13 +106,13 @@ def read_triples(graph: Graph, selection: Selection = _ALL, progress: Progress =
     if not raw_edges.heads:
         if selection == _ALL:
             raise NotFoundError("the graph has no edges to export", "Load something first: `kgp ingest`.")
-        raise NotFoundError("the selection is empty: no edge passes all its conditions", "Select less narrowly.")
+        raise NotFoundError("the selection is empty: no edge passes all its conditions", "Use fewer conditions.")
     _check_keys(raw_edges.nodes)
     progress(len(raw_edges.heads), len(raw_edges.heads))
     head_ids, relation_codes, tail_ids = (
         np.frombuffer(raw_column, dtype=np.int64) for raw_column in (raw_edges.heads, raw_edges.codes, raw_edges.tails)
     )
-    return Triples.of_columns(head_ids, relation_codes, tail_ids, raw_edges.relations, raw_edges.nodes)
+    return Triples.from_columns(head_ids, relation_codes, tail_ids, raw_edges.relations, raw_edges.nodes)
 
 
 @dataclass
@@ -229,7 +229,7 @@ def _around(
 
 def _refuse_unknown(kind_name: str, unknown_names: Sequence[str], hint_for: Callable[[str], str]) -> None:
     if unknown_names:
-        remainder = f" (and {len(unknown_names) - 1:,} more are not there)" if len(unknown_names) > 1 else ""
+        remainder = f" (and {len(unknown_names) - 1:,} more do not exist)" if len(unknown_names) > 1 else ""
         raise NotFoundError(
             f"the graph has no {kind_name} {unknown_names[0]}{remainder}",
             hint_for(unknown_names[0]) or "Check the selection.",

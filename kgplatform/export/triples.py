@@ -68,13 +68,13 @@ class Triples:
             (head, relation_numbers.setdefault(relation, len(relation_numbers)), tail) for head, relation, tail in edges
         ]
         edge_columns = np.array(numbered_edges, dtype=np.int64).reshape(-1, 3).T
-        return cls.of_columns(edge_columns[0], edge_columns[1], edge_columns[2], list(relation_numbers), nodes)
+        return cls.from_columns(edge_columns[0], edge_columns[1], edge_columns[2], list(relation_numbers), nodes)
 
     @classmethod
-    def of_columns(
-        cls, heads: Ids, relation_of: Ids, tails: Ids, relations: Sequence[str], nodes: Mapping[int, Node]
+    def from_columns(
+        cls, heads: Ids, relation_indices: Ids, tails: Ids, relations: Sequence[str], nodes: Mapping[int, Node]
     ) -> Triples:
-        """As `build`, from arrays of shape (n,): `relation_of` are places in `relations`, each of which is used."""
+        """As `build`, from arrays of shape (n,): `relation_indices` are rows of `relations`, each of which is used."""
         node_labels = _labels(list(nodes.values()))
         label_order = np.array(sorted(range(len(node_labels)), key=node_labels.__getitem__), dtype=np.int64)
         node_handles = np.fromiter(nodes, dtype=np.int64, count=len(nodes))
@@ -86,7 +86,7 @@ class Triples:
             id_by_handle[np.searchsorted(node_handles[handle_order], end_column)] for end_column in (heads, tails)
         ]
         relation_order = sorted(range(len(relations)), key=relations.__getitem__)
-        relation_ids = np.argsort(np.array(relation_order, dtype=np.int64))[relation_of]
+        relation_ids = np.argsort(np.array(relation_order, dtype=np.int64))[relation_indices]
         triple_ids = np.unique(np.stack([end_ids[0], relation_ids, end_ids[1]], axis=1), axis=0)
         described_nodes = list(nodes.values())
         return cls(
@@ -196,7 +196,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
         reason = error.strerror if isinstance(error, OSError) else "it is not a table of this program"
         raise InputError(f"cannot be read: {reason}", "Export the graph again.", path=path) from None
     if tuple(header) != tuple(columns):
-        raise InputError(f"has not the columns {', '.join(columns)}", "Export the graph again.", path=path)
+        raise InputError(f"lacks the columns {', '.join(columns)}", "Export the graph again.", path=path)
     for row_number, table_row in enumerate(table_rows):
         if len(table_row) != len(columns) or table_row[0] != str(row_number):
             raise InputError("has a damaged row", "Export the graph again.", path=path, row=row_number + 2)
@@ -215,5 +215,5 @@ def _read_ids(path: Path, id_limits: tuple[int, int, int]) -> tuple[Ids, str]:
         raise InputError("is missing or damaged", "Export the graph again.", path=path) from None
     triple_ids = np.stack(id_columns, axis=1)
     if len(triple_ids) and ((triple_ids < 0).any() or (triple_ids >= np.array(id_limits)).any()):
-        raise InputError("names entities that its id map lacks", "Export the graph again.", path=path)
+        raise InputError("contains entities that its id map lacks", "Export the graph again.", path=path)
     return triple_ids, stored_sha256

@@ -10,7 +10,7 @@ from kgplatform.trained_on import TrainedOn
 from kgplatform.triplets.text import Triplet
 
 
-class Asked(NamedTuple):
+class GenerationRequest(NamedTuple):
     """What a generator is asked about: an image, a report (in RadGraph's form; empty for none), or both.
 
     `position` is its number among all images of the call, including those done before: with it, a run resumed after a
@@ -40,7 +40,7 @@ class GeneratorReply(NamedTuple):
     report's end that the model does not read; a reply that is not `finished` stopped at the limit of its length.
     """
 
-    asked: Asked
+    request: GenerationRequest
     text: str
     triplets: tuple[Scored, ...]
     left_out: int = 0
@@ -73,6 +73,6 @@ class Backend(Protocol):
         """The data sets of its training."""
         ...
 
-    def replies(self, asked: Iterator[Asked]) -> Iterator[list[GeneratorReply]]:
+    def replies(self, requests: Iterator[GenerationRequest]) -> Iterator[list[GeneratorReply]]:
         """Batches of replies, one for each that is asked, in any order."""
         ...

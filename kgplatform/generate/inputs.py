@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from kgplatform import radiograph
 from kgplatform.batches import Reject
-from kgplatform.construct.pipeline import reports_of
+from kgplatform.construct.pipeline import open_reports
 from kgplatform.construct.report import ReportSource
 from kgplatform.errors import InputError
 from kgplatform.schema import image_id
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 OTHER_FILES: Final = f"files whose names do not end like an image's ({', '.join(radiograph.SUFFIXES)})"
 UNUSED: Final = "reports of none of the images"
-FOLDER: Final = "images"  # the data set of pictures that belong to none
+FOLDER: Final = "images"  # the data set of images that belong to no other
 DISTINCTIVE: Final = 8  # characters of a file's name that tell what it is: "0.png" is in every folder
 _MIMIC: Final = re.compile(r"mimic-cxr-[0-9.]+-metadata\.csv(\.gz)?")
 _TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
@@ -52,20 +52,20 @@ def inputs(
     images: Path,
     reports: Path | None = None,
     *,
-    known: Mapping[str, str],
+    ids_by_path: Mapping[str, str],
     views: Sequence[str] | None = None,
     with_reports: bool = True,
 ) -> GenerationInputs:
     """The images at a path: a data set (MIMIC-CXR, OpenI, IU X-ray), a table of reports with paths of images, a folder
-    of pictures, or one picture. `known` has the graph's images by their paths: a picture with that path, or with the
-    name at its end where that is long enough to tell, is that image. Another one's id is of what is in the file.
+    of pictures, or one picture. `ids_by_path` has the graph's images by their paths: a picture with that path, or with
+    the name at its end where that is long enough to tell, is that image. Another one's id is of what is in the file.
 
     Raises `InputError` where there is nothing of that kind, where no image is left, and where `reports` has none of
     these images.
     """
-    kind = kind_of(images)
+    kind = loader_kind(images)
     if kind is not None:
-        return _some(_of_reports(reports_of(kind, images, views), images, reports, with_reports), images)
+        return _some(_dataset_inputs(open_reports(kind, images, views), images, reports, with_reports), images)
     left_out_counts: Counter[str] = Counter()
     image_paths, outside_rejects = _inside(images, _pictures(images, reports, left_out_counts))
     if not image_paths and not outside_rejects:
@@ -74,7 +74,9 @@ def inputs(
         raise InputError(f"there is no image here{files_note}", hint, path=images)
     sections_by_key, report_rejects = ({}, []) if reports is None else _sections_by_name(reports, views)
     ids_by_key = _unique(
-        (path_key, image_id) for image_path, image_id in known.items() for path_key in _keys(image_path, short=False)
+        (path_key, image_id)
+        for image_path, image_id in ids_by_path.items()
+        for path_key in _keys(image_path, short=False)
     )
     shared_stems = {
         stem for stem, stem_count in Counter(image_path.stem for image_path in image_paths).items() if stem_count > 1
@@ -86,7 +88,7 @@ def inputs(
         )
         first_input = inputs_by_id.setdefault(image_input.id, image_input)
         if first_input is not image_input:
-            report_rejects.append(Reject(image_path, 1, f"the same picture as {first_input.path}"))
+            report_rejects.append(Reject(image_path, 1, f"the same image as {first_input.path}"))
             if image_input.sections and not first_input.sections:  # the report names the copy
                 inputs_by_id[image_input.id] = replace(first_input, sections=image_input.sections)
     _count_unused(sections_by_key, inputs_by_id.values(), left_out_counts)
@@ -112,11 +114,11 @@ def _inside(root_folder: Path, image_paths: Iterable[Path]) -> tuple[list[Path],
     for image_path in image_paths:
         if (
             image_path == root_folder
-            or radiograph.place(root_folder, image_path.relative_to(root_folder).as_posix()) is not None
+            or radiograph.resolve_image_path(root_folder, image_path.relative_to(root_folder).as_posix()) is not None
         ):
             inside_paths.append(image_path)
         else:
-            outside_rejects.append(Reject(image_path, 1, "the link leads out of the folder"))
+            outside_rejects.append(Reject(image_path, 1, "the link points outside the folder"))
     return inside_paths, outside_rejects
 
 
@@ -141,16 +143,16 @@ def _refuse_foreign(image_inputs: GenerationInputs, reports: Path | None) -> Gen
     """The inputs unchanged. Raises `InputError` where reports were given, and none is of these images."""
     if reports is not None and not any(image_input.sections for image_input in image_inputs.rows):
         hint = "They are matched by the image's path, its file name, the study or the image's id."
-        raise InputError("none of these reports is of one of the images", hint, path=reports)
+        raise InputError("none of these reports belongs to one of the images", hint, path=reports)
     return image_inputs
 
 
-def kind_of(path: Path) -> str | None:
+def loader_kind(path: Path) -> str | None:
     """Which loader of reports reads that path; None for plain pictures."""
     if path.is_file():
         return "reports" if path.suffix.lower() in _TABLES else None
     if not path.is_dir():
-        problem = "is no regular file" if path.exists() else "no such file or folder"
+        problem = "is not a regular file" if path.exists() else "no such file or folder"
         raise InputError(problem, "Check the path.", path=path)
     file_names = {member.name for member in path.iterdir()}
     if any(_MIMIC.fullmatch(file_name) for file_name in file_names):
@@ -160,7 +162,7 @@ def kind_of(path: Path) -> str | None:
     return "iu-xray" if "annotation.json" in file_names else None
 
 
-def _of_reports(
+def _dataset_inputs(
     source: ReportSource, source_path: Path, reports_path: Path | None, with_reports: bool
 ) -> GenerationInputs:
     """The images of a data set; another file's reports count before its own."""
@@ -172,10 +174,10 @@ def _of_reports(
             rejects.append(source_report)
             continue
         relative_path = source_report.image.get("path")
-        image_path = None if relative_path is None else radiograph.place(base_folder, relative_path)
+        image_path = None if relative_path is None else radiograph.resolve_image_path(base_folder, relative_path)
         sections = sections_by_key.get(source_report.study) or (source_report.sections if with_reports else {})
         image_inputs.append(Input(source_report.image_id, image_path, source_report.image, sections))
-    is_credentialed = source.credentialed or reports_path is not None  # of another file nobody knows
+    is_credentialed = source.credentialed or reports_path is not None  # of another file it is not known
     left_out_counts = dict(getattr(source, "left_out", {}))
     return _refuse_foreign(GenerationInputs(image_inputs, rejects, is_credentialed, left_out_counts), reports_path)
 
@@ -233,14 +235,14 @@ def _sections_by_name(
     reports_path: Path, views: Sequence[str] | None
 ) -> tuple[dict[str, Mapping[str, str]], list[Reject]]:
     """The reports at a path, by study, by image id and by the image's path or name; and rows that are no report."""
-    kind = kind_of(reports_path)
+    kind = loader_kind(reports_path)
     if kind is None:
         raise InputError(
-            "these are no reports", "Give a CSV or JSON Lines file, or a data set's folder.", path=reports_path
+            "these are not reports", "Give a CSV or JSON Lines file, or a data set's folder.", path=reports_path
         )
     keyed_sections: list[tuple[str, Mapping[str, str]]] = []
     rejects = []
-    for source_report in reports_of(kind, reports_path, views).reports():
+    for source_report in open_reports(kind, reports_path, views).reports():
         if isinstance(source_report, Reject):
             rejects.append(source_report)
             continue

@@ -17,7 +17,7 @@ from kgplatform.generate.run import GenerationOutcome, generate_triplets, images
 from kgplatform.generate.source import Writer
 from kgplatform.graph import Graph
 from kgplatform.progress import Progress, no_progress
-from kgplatform.triplets.linking import linker_of
+from kgplatform.triplets.linking import build_linker
 from kgplatform.wording import counted, counted_or_none
 
 logger = logging.getLogger(__name__)
@@ -48,15 +48,17 @@ def generate_from(
     `log_rejects` hears of the inputs that cannot be used before the work begins. Returns what was done and the inputs.
     Raises `InputError` and `UsageError`.
     """
-    selected_inputs = inputs(images, reports, known=images_by_path(graph), views=views, with_reports=not image_only)
+    selected_inputs = inputs(
+        images, reports, ids_by_path=images_by_path(graph), views=views, with_reports=not image_only
+    )
     log_rejects(selected_inputs)
     with_report = sum(bool(input_row.sections) for input_row in selected_inputs.rows)
     logger.info(f"{counted(len(selected_inputs.rows), 'images')}, {with_report:,} of them with a report")
     for reason, image_count in selected_inputs.left_out.items():
-        logger.warning(f"  not looked at: {counted_or_none(image_count, reason)}")
+        logger.warning(f"  not processed: {counted_or_none(image_count, reason)}")
     if limit is not None:
         selected_inputs = replace(selected_inputs, rows=selected_inputs.rows[:limit])
-    linker = linker_of(_names(images, lexicon, construction), graph)
+    linker = build_linker(_names(images, lexicon, construction), graph)
     writer = Writer(
         make_backend(selected_inputs),
         linker.link,
@@ -75,7 +77,7 @@ def served(model: str, url: str | None = None, *, remote_consent: bool = False) 
         from kgplatform.generate.served import Served
 
         options = {"model": model} if url is None else {"model": model, "url": url}
-        llm_settings = LLMSettings.of(options, remote_consent=remote_consent)
+        llm_settings = LLMSettings.from_document(options, remote_consent=remote_consent)
         return Served(llm_settings, credentialed=selected_inputs.credentialed)
 
     return make_backend

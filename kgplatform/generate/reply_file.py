@@ -61,19 +61,19 @@ class ReplyFile:
         """Append what is not in it yet, but nothing of an image that could not be read."""
         with on_disk(self._path):
             for reply in replies:
-                if reply.problem is None and reply.asked.id not in self._done:
+                if reply.problem is None and reply.request.id not in self._done:
                     model_name, settings_hash = self._by
                     triplets = [
                         [*scored_triplet.triplet, _rounded(scored_triplet.score)] for scored_triplet in reply.triplets
                     ]
                     reply_row = {
-                        "image": reply.asked.id,
+                        "image": reply.request.id,
                         "model": model_name,
                         "settings": settings_hash,
                         "triplets": triplets,
                     }
                     self._file.write(json.dumps(reply_row).encode() + b"\n")
-                    self._done.add(reply.asked.id)
+                    self._done.add(reply.request.id)
             self._file.flush()
 
     def close(self) -> None:

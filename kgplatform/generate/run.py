@@ -13,7 +13,7 @@ from typing import Final
 from kgplatform import queries
 from kgplatform.background import BackgroundWorker
 from kgplatform.batches import GraphBatch
-from kgplatform.generate.backend import Asked, GeneratorReply
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply
 from kgplatform.generate.inputs import FOLDER, GenerationInputs
 from kgplatform.generate.reply_file import ReplyFile
 from kgplatform.generate.source import KIND, VERSION, Writer
@@ -25,7 +25,7 @@ from kgplatform.survey import validate_batch
 from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, training_data_warnings
 from kgplatform.triplets.text import Triplet, report_text
 
-ASKED_AT_A_TIME: Final = 10_000  # ids in a query for what is done
+IDS_PER_QUERY: Final = 10_000  # ids in a query for what is done
 
 
 @dataclass
@@ -59,7 +59,7 @@ class GenerationOutcome:
 
 def generate_triplets(
     graph: Graph,
-    given: GenerationInputs,
+    image_inputs: GenerationInputs,
     writer: Writer,
     *,
     out: Path | None = None,
@@ -76,19 +76,23 @@ def generate_triplets(
     run_id = name_run(KIND, VERSION, writer.parameters, writer.backend.sha256)
     if not dry_run:
         prepare(graph)
-    done_ids = _done(graph, run_id, [image_input.id for image_input in given.rows])
-    remaining_inputs = {image_input.id: image_input for image_input in given.rows if image_input.id not in done_ids}
+    done_ids = _done(graph, run_id, [image_input.id for image_input in image_inputs.rows])
+    remaining_inputs = {
+        image_input.id: image_input for image_input in image_inputs.rows if image_input.id not in done_ids
+    }
     outcome = GenerationOutcome(
-        run_id, len(given.rows), len(done_ids), dry_run=dry_run, trained_on=writer.backend.trained_on
+        run_id, len(image_inputs.rows), len(done_ids), dry_run=dry_run, trained_on=writer.backend.trained_on
     )
-    outcome.warnings = _warnings(given, writer.backend.trained_on)
+    outcome.warnings = _warnings(image_inputs, writer.backend.trained_on)
     if not remaining_inputs and (dry_run or not done_ids):
         return outcome
     load = None if dry_run else _load(graph, run_id, writer, bool(remaining_inputs))
     written_before = 0 if load is None else load.written  # by a call that was killed
-    positions = {image_input.id: position for position, image_input in enumerate(given.rows)}
+    positions = {image_input.id: position for position, image_input in enumerate(image_inputs.rows)}
     requests = (
-        Asked(image_input.id, image_input.path, report_text(image_input.sections.values()), positions[image_input.id])
+        GenerationRequest(
+            image_input.id, image_input.path, report_text(image_input.sections.values()), positions[image_input.id]
+        )
         for image_input in remaining_inputs.values()
     )
 
@@ -104,7 +108,7 @@ def generate_triplets(
         for replies in writer.backend.replies(requests):
             if reply_file is not None:
                 reply_file.append(replies)
-            input_replies = [(remaining_inputs[reply.asked.id], reply) for reply in replies]
+            input_replies = [(remaining_inputs[reply.request.id], reply) for reply in replies]
             batch, ungrounded_triplets = writer.batch(input_replies)
             background_writer.take(validate_batch(batch, writer))
             _count(outcome, replies, batch, ungrounded_triplets)
@@ -134,8 +138,8 @@ def _warnings(image_inputs: GenerationInputs, trained_on: TrainedOn) -> list[str
 def _done(graph: Graph, run_id: str, image_ids: Sequence[str]) -> set[str]:
     """Which images the run has looked at."""
     done_ids: set[str] = set()
-    for chunk_start in range(0, len(image_ids), ASKED_AT_A_TIME):
-        id_chunk = list(image_ids[chunk_start : chunk_start + ASKED_AT_A_TIME])
+    for chunk_start in range(0, len(image_ids), IDS_PER_QUERY):
+        id_chunk = list(image_ids[chunk_start : chunk_start + IDS_PER_QUERY])
         done_ids.update(
             done_row["id"] for done_row in graph.read(queries.get("generate/done"), run=run_id, ids=id_chunk)
         )
@@ -165,12 +169,12 @@ def _count(
 ) -> None:
     for reply in replies:
         if reply.problem is not None:
-            outcome.problems.append((reply.asked.id, reply.problem))
+            outcome.problems.append((reply.request.id, reply.problem))
             continue
         outcome.done += 1
         outcome.unfinished += not reply.finished
         if reply.unread:
-            outcome.shortened.append((reply.asked.id, reply.unread))
+            outcome.shortened.append((reply.request.id, reply.unread))
         outcome.without += not reply.triplets
         outcome.triplets += len(reply.triplets)
         outcome.left_out += reply.left_out

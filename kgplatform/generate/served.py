@@ -17,12 +17,12 @@ from kgplatform.construct.language_model import consent
 from kgplatform.construct.language_model.client import Client, Unanswered
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.errors import InputError
-from kgplatform.generate.backend import Asked, GeneratorReply, Scored
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply, Scored
 from kgplatform.trained_on import UNKNOWN
 from kgplatform.triplets.text import NONE, Relation, parse_triplets
 
 MAX_SIDE: Final = 1_024  # pixels of the image that is sent; more is made smaller by the models themselves
-MAX_REPLY: Final = 200_000  # characters; 500 triplets have some 30,000
+MAX_REPLY: Final = 200_000  # characters; 500 triplets have about 30,000
 AHEAD: Final = 2  # requests a thread that are made before their turn
 TASK: Final = f"""\
 You see a chest radiograph, or are given its report, or both. Write down what it shows as triplets of a knowledge graph:
@@ -50,7 +50,7 @@ class Served:
 
     def __init__(self, settings: LLMSettings, *, credentialed: bool = True) -> None:
         content = "the images and reports"
-        consent.check_consent(settings.url, credentialed=credentialed, consent=settings.remote_consent, what=content)
+        consent.check_consent(settings.url, credentialed=credentialed, consent=settings.remote_consent, content=content)
         self._threads = settings.concurrency
         self._client = Client(settings)
         self.name = f"{settings.model} prompt {HASH}"
@@ -62,7 +62,7 @@ class Served:
         identity = [settings.model, dict(self.parameters), HASH]
         self.sha256 = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
-    def replies(self, asked: Iterator[Asked]) -> Iterator[list[GeneratorReply]]:
+    def replies(self, requests: Iterator[GenerationRequest]) -> Iterator[list[GeneratorReply]]:
         """Batches of replies, one for each that is asked, in their order.
 
         Raises `Refused` where the endpoint can answer none.
@@ -70,7 +70,7 @@ class Served:
         with ThreadPoolExecutor(self._threads) as thread_pool:
             pending_futures: deque[Future[GeneratorReply]] = deque()
             try:
-                for request in asked:
+                for request in requests:
                     pending_futures.append(thread_pool.submit(self._reply, request))
                     if len(pending_futures) >= self._threads * AHEAD:
                         yield [pending_futures.popleft().result() for _ in range(self._threads)]
@@ -84,7 +84,7 @@ class Served:
         """Close the connection."""
         self._client.close()
 
-    def _reply(self, request: Asked) -> GeneratorReply:
+    def _reply(self, request: GenerationRequest) -> GeneratorReply:
         if request.image is None and not request.report:
             return GeneratorReply(request, "", (), problem="there is neither an image nor a report")
         try:
@@ -101,12 +101,14 @@ class Served:
         return GeneratorReply(request, reply_text, triplets, parsed_reply.left_out, model_reply.completion_tokens)
 
 
-def messages(one: Asked) -> list[dict[str, Any]]:
+def messages(request: GenerationRequest) -> list[dict[str, Any]]:
     """The conversation about an image and its report. Raises `InputError` for an image that cannot be read."""
-    report_json = json.dumps({"report": one.report}, ensure_ascii=False) if one.report else "There is no report."
+    report_json = (
+        json.dumps({"report": request.report}, ensure_ascii=False) if request.report else "There is no report."
+    )
     content_parts: list[dict[str, Any]] = [{"type": "text", "text": report_json}]
-    if one.image is not None:
-        content_parts.append({"type": "image_url", "image_url": {"url": _png(one.image)}})
+    if request.image is not None:
+        content_parts.append({"type": "image_url", "image_url": {"url": _png(request.image)}})
     return [{"role": "system", "content": TASK}, {"role": "user", "content": content_parts}]
 
 

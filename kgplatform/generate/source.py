@@ -63,7 +63,7 @@ class Writer:
                 ungrounded_triplets.extend(
                     (image_input.id, triplet) for triplet in self._add(batch, image_input, reply)
                 )
-        batch.given = len(batch.edges)
+        batch.stated_edges = len(batch.edges)
         return batch, ungrounded_triplets
 
     def _add(self, batch: GraphBatch, image_input: Input, reply: GeneratorReply) -> list[Triplet]:
@@ -72,7 +72,7 @@ class Writer:
         batch.nodes[image_ref] = dict(image_input.properties)  # also of an image with no triplet: it has been looked at
         report_grounding = self.grounding(image_input.sections) if image_input.sections else None
         input_mode = WITH_REPORT if report_grounding is not None else IMAGE_ONLY
-        if reply.asked.image is None:
+        if reply.request.image is None:
             input_mode = REPORT_ONLY
         run_marks = {"model": self.backend.name, "settings": self.settings, "mode": input_mode}
         ungrounded_triplets = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError
 from kgplatform.files import MARK, has_program_mark, replacing
-from kgplatform.radiograph import place
+from kgplatform.radiograph import resolve_image_path
 from kgplatform.search.search import Hit
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def write_sheet(hits: Sequence[Hit], root: Path, out: Path) -> int:
     if not hits:
         raise KgpError("nothing was found, so there is no contact sheet", "Ask for something else.")
     if len(hits) > MAX_IMAGES:
-        raise KgpError(f"a contact sheet has at most {MAX_IMAGES} images", "Give a smaller --top.")
+        raise KgpError(f"a contact sheet has at most {MAX_IMAGES} images", "Use a smaller --top.")
     sheet, image_count = draw_sheet(hits, root)
     from PIL.PngImagePlugin import PngInfo
 
@@ -57,12 +57,12 @@ def write_sheet(hits: Sequence[Hit], root: Path, out: Path) -> int:
 def check_sheet_paths(root: Path, out: Path) -> None:
     """Raise `InputError` where no sheet can be drawn, before anything is looked for."""
     if out.suffix.lower() != ".png":
-        raise InputError("a contact sheet is a .png", "Give a name that ends so.", path=out)
+        raise InputError("a contact sheet is a .png", "Give a name that ends in .png.", path=out)
     if out.is_dir():
         raise InputError("a contact sheet is a file, and this is a folder", "Give another name.", path=out)
     for folder in (out.parent, root):
         if not folder.is_dir():
-            raise InputError("there is no such folder", "Make it, or give another one.", path=folder)
+            raise InputError("there is no such folder", "Create it, or give another one.", path=folder)
 
 
 def draw_sheet(hits: Sequence[Hit], root: Path) -> tuple[Image, int]:
@@ -91,7 +91,7 @@ def draw_sheet(hits: Sequence[Hit], root: Path) -> tuple[Image, int]:
 
 
 def _thumbnail(hit: Hit, root: Path) -> Image | None:
-    image_path = None if hit.path is None else place(root, hit.path)
+    image_path = None if hit.path is None else resolve_image_path(root, hit.path)
     if image_path is None:
         return None
     try:

@@ -21,8 +21,8 @@ from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.graph import Graph, Transaction
 from kgplatform.ingest import constrain, name_run
 from kgplatform.load import take_lock
-from kgplatform.progress import Progress, ProgressOf, silent_progress
-from kgplatform.radiograph import place
+from kgplatform.progress import Progress, SubjectProgress, silent_progress
+from kgplatform.radiograph import resolve_image_path
 from kgplatform.search import index
 from kgplatform.search.encoder import Encoder
 from kgplatform.search.index import EmbeddingState, EncoderIdentity, Part
@@ -69,7 +69,7 @@ class EmbeddingOutcome:
     trained_on: TrainedOn = ()
     warnings: tuple[str, ...] = ()
 
-    def of(self, part: Part) -> Count:
+    def part_count(self, part: Part) -> Count:
         """The part's counts."""
         return self.images if part is Part.IMAGES else self.concepts
 
@@ -82,7 +82,7 @@ def embed(
     only: Part | None = None,
     batch: int = BATCH,
     replace: bool = False,
-    progress: ProgressOf = silent_progress,
+    progress: SubjectProgress = silent_progress,
 ) -> EmbeddingOutcome:
     """Embed what has no embedding of this model: images below the folder `images` and names of concepts.
 
@@ -92,7 +92,7 @@ def embed(
     start_time = time.monotonic()
     graph = graph.patient()
     constrain(graph)
-    model = EncoderIdentity.of(encoder)
+    model = EncoderIdentity.from_encoder(encoder)
     outcome = EmbeddingOutcome(name_run(KIND, VERSION, {}, model.sha256), model.name, model.width)
     outcome.trained_on = encoder.trained_on
     part_states = [index.state(graph, part) for part in _parts(model, encoder.sees, only)]
@@ -101,7 +101,7 @@ def embed(
         _refuse_others(graph, model, other_embeddings)
     work_list: list[tuple[Part, list[tuple[Row, Path | None]]]] = []
     for part_state in part_states:
-        part_count = outcome.of(part_state.part)
+        part_count = outcome.part_count(part_state.part)
         part_count.before, part_count.without = (
             part_state.models.get(model.digits, 0),
             part_state.nodes - part_state.readable,
@@ -124,10 +124,10 @@ def embed(
     for part, part_rows in work_list:
         stage_start = time.monotonic()
         _write(graph, encoder, model, part, part_rows, batch, outcome, progress(part.plural))
-        outcome.of(part).seconds = time.monotonic() - stage_start
+        outcome.part_count(part).seconds = time.monotonic() - stage_start
     stage_start = time.monotonic()
     for part, _ in work_list:
-        if outcome.of(part).done + outcome.of(part).before and index.ensure(
+        if outcome.part_count(part).done + outcome.part_count(part).before and index.ensure(
             graph, part, model.width, progress(f"index {part.index}, percent")
         ):
             outcome.indexed.append(part.index)
@@ -165,7 +165,7 @@ def _refuse_others(
             model_names = index.model_names(graph)
             owner_names = ", ".join(model_names.get(model_digits, "an unknown model") for model_digits in other_models)
             problem = f"the {part_state.part.plural} have embeddings of {owner_names}, not of {model.name}"
-            raise KgpError(problem, "Embed with that model, or let --replace take its embeddings out.")
+            raise KgpError(problem, "Embed with that model, or remove its embeddings with --replace.")
 
 
 def _has_something(part_state: EmbeddingState, *, is_required: bool) -> bool:
@@ -202,23 +202,25 @@ def _left(
     if images_folder is None:
         raise UsageError("the folder of the images is missing", "Give --images DIR, or --only concepts.")
     if not images_folder.is_dir():
-        raise InputError("is no folder", "Give the folder that the images' paths begin in.", path=images_folder)
+        raise InputError("is not a folder", "Give the folder that the image paths are relative to.", path=images_folder)
     if not any(images_folder.iterdir()):
-        raise InputError("the folder is empty", "Give the folder that the images' paths begin in.", path=images_folder)
+        raise InputError(
+            "the folder is empty", "Give the folder that the image paths are relative to.", path=images_folder
+        )
     present_rows: list[tuple[Row, Path | None]] = []
     for node_row in node_rows:
-        image_path = place(images_folder, node_row[1])
+        image_path = resolve_image_path(images_folder, node_row[1])
         if image_path is not None and image_path.is_file():
             present_rows.append((node_row, image_path))
         else:
             problems.append(
-                (node_row[0], "its path leads out of the folder" if image_path is None else f"no file {node_row[1]}")
+                (node_row[0], "its path points outside the folder" if image_path is None else f"no file {node_row[1]}")
             )
     if node_rows and not present_rows:
         first_key, first_problem = problems[0]
         image_kind = "images without an embedding" if model.digits in part_state.models else "images"
         problem = f"none of the {counted(len(node_rows), image_kind)} is here; the first, {first_key}: {first_problem}"
-        raise InputError(problem, "Give the folder that the images' paths begin in.", path=images_folder)
+        raise InputError(problem, "Give the folder that the image paths are relative to.", path=images_folder)
     return present_rows
 
 
@@ -258,7 +260,7 @@ def _write(
     progress: Progress,
 ) -> None:
     """Embed the rows batch by batch; each is written while the next one is encoded."""
-    part_count, remaining_rows = outcome.of(part), iter(part_rows)
+    part_count, remaining_rows = outcome.part_count(part), iter(part_rows)
 
     def commit(vector_rows: list[list[Any]]) -> None:
         def work(transaction: Transaction) -> int:

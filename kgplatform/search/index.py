@@ -40,7 +40,7 @@ class EncoderIdentity:
     width: int
 
     @classmethod
-    def of(cls, encoder: Encoder) -> Self:
+    def from_encoder(cls, encoder: Encoder) -> Self:
         """The encoder at present."""
         return cls(encoder.name, encoder.sha256, encoder.width)
 
@@ -131,9 +131,9 @@ def model_names(graph: Graph) -> dict[str, str]:
     return {model_row["model"]: model_row["name"] for model_row in graph.read(queries.get("embed/models"))}
 
 
-def fits(found: Index | None, width: int) -> bool:
+def fits(index: Index | None, width: int) -> bool:
     """Whether the index takes vectors of that width."""
-    return found is not None and found.dimensions == width and found.similarity == "COSINE" and found.state != "FAILED"
+    return index is not None and index.dimensions == width and index.similarity == "COSINE" and index.state != "FAILED"
 
 
 def drop(graph: Graph, part: Part) -> None:
@@ -162,7 +162,7 @@ def ensure(
         time.sleep(POLL_SECONDS)
         vector_index = index(graph, part)
     if vector_index is None:
-        hint = f"Drop that index, then the same command makes {part.index}."
+        hint = f"Drop that index, then the same command creates {part.index}."
         raise KgpError(f"another index is on the embeddings of {part.plural}", hint)
     if vector_index.state != "ONLINE":
         raise KgpError(f"the index {part.index} could not be built", "The server's log says why.")

@@ -86,8 +86,8 @@ def find_concept(graph: Graph, name: str) -> GraphConcept:
         exact_matches = [
             concept for concept in named_concepts if _KIND.sub("", concept.name).casefold() == name.casefold()
         ]
-    if not exact_matches and (known := _by_own_words(graph, name)):
-        return known
+    if not exact_matches and (own_words_match := _by_own_words(graph, name)):
+        return own_words_match
     if len(cui_matches or exact_matches) == 1:
         return (cui_matches or exact_matches)[0]
     close_concepts = [GraphConcept(concept_row["cui"], concept_row["name"] or "") for concept_row in concept_rows][

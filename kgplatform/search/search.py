@@ -24,18 +24,18 @@ from kgplatform.vqa.negation import is_negated
 
 # Measured in benchmarks/graph/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking
 # take.
-ASKED: Final = 100  # candidates from the index for each ten images that are to be found
-COMPARED: Final = 2000  # up to so many images that have the concepts are compared with the text one by one
-SPARE: Final = 4  # times as many candidates as are needed if concepts and text have nothing to do with each other
-NEAR: Final = 5  # concepts that a text stands for
-CONCEPTS_ASKED: Final = (200, 20_000)  # of which many have no image; the second, where too few of the first have
+CANDIDATES: Final = 100  # candidates from the index for each ten images that are to be found
+COMPARED: Final = 2000  # up to this many images that have the concepts are compared with the text one by one
+SPARE: Final = 4  # times as many candidates as are needed if concepts and text are independent
+CONCEPTS_PER_TEXT: Final = 5  # concepts that a text stands for
+CONCEPT_CANDIDATES: Final = (200, 20_000)  # of which many have no image; the second, where too few of the first have
 MAX_TEXT_LENGTH: Final = 10_000  # characters of a text
 NEGATED: Final = "the model does not read negation: --without, or --concept with --stance negative, find what is absent"
 MAX_IMAGES: Final = 10_000  # images to be found
 
 
 @dataclass(frozen=True)
-class Near:
+class NearConcept:
     """A concept near the text, with the cosine of its name and the number of its POSITIVE images."""
 
     cui: str
@@ -67,7 +67,7 @@ class SearchResult:
 
     by: Part | None
     hits: tuple[Hit, ...]
-    near: tuple[Near, ...] = ()
+    near: tuple[NearConcept, ...] = ()
     wanted: tuple[GraphConcept, ...] = ()
     without: tuple[GraphConcept, ...] = ()
     notes: tuple[str, ...] = ()
@@ -107,17 +107,17 @@ class Searcher:
         """
         text = text.strip()
         check_search(text, concepts, by, top)
-        wanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
+        required_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
         unwanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in without))
         conditions = {
-            "wanted": [concept.cui for concept in wanted_concepts],
+            "wanted": [concept.cui for concept in required_concepts],
             "stance": stance.value,
             "without": [concept.cui for concept in unwanted_concepts],
             "top": top,
         }
         if not text:
             hits = _hits(self._graph.read(queries.get("search/image_concepts"), **conditions))
-            return SearchResult(None, hits, (), wanted_concepts, unwanted_concepts, self._naf_notes())
+            return SearchResult(None, hits, (), required_concepts, unwanted_concepts, self._naf_notes())
         encoder, model = self._encode_with()
         search_part = by or self._route()
         part_state = self._ready(search_part, model)
@@ -127,7 +127,7 @@ class Searcher:
             near_concepts, hits = self._ask(search_part, text_vector, model.digits, embedded_count, conditions)
         except DatabaseError:
             self._states.clear()
-            self._ready(search_part, model)  # tells what has happened to the index, if that is it
+            self._ready(search_part, model)  # raises the index's problem, if that is the cause
             raise
         if not hits:
             self._states.clear()
@@ -143,7 +143,7 @@ class Searcher:
             notes += self._naf_notes()
         training_sets, model_warnings = encoder.trained_on, self._warnings(encoder)
         return SearchResult(
-            search_part, hits, near_concepts, wanted_concepts, unwanted_concepts, notes, training_sets, model_warnings
+            search_part, hits, near_concepts, required_concepts, unwanted_concepts, notes, training_sets, model_warnings
         )
 
     def _warnings(self, encoder: Encoder) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class Searcher:
             if self._open is None:
                 raise UsageError("a text needs an encoder", "Give the searcher one.")
             encoder = self._open()
-            self._encoder = encoder, EncoderIdentity.of(encoder)
+            self._encoder = encoder, EncoderIdentity.from_encoder(encoder)
         return self._encoder
 
     def _state(self, part: Part) -> EmbeddingState:
@@ -176,21 +176,21 @@ class Searcher:
         try:
             _require(self._graph, part_state, model)
         except KgpError:
-            self._states.clear()  # it may have been mended until the next search
+            self._states.clear()  # it may be repaired before the next search
             raise
         return part_state
 
     def _ask(
         self, part: Part, text_vector: list[float], model_digits: str, embedded_count: int, conditions: dict[str, Any]
-    ) -> tuple[tuple[Near, ...], tuple[Hit, ...]]:
+    ) -> tuple[tuple[NearConcept, ...], tuple[Hit, ...]]:
         """The hits by index; where it proposes too few that are still in the graph, all images are compared."""
         hit_limit = conditions["top"]
-        candidate_count = max(ASKED, ASKED * hit_limit // 10)
+        candidate_count = max(CANDIDATES, CANDIDATES * hit_limit // 10)
         if part is Part.CONCEPTS:
             concept_rows = self._near(text_vector, model_digits)
             near_pairs = [[concept_row["cui"], concept_row["similarity"]] for concept_row in concept_rows]
             image_rows = self._graph.read(queries.get("search/image_by_concepts"), near=near_pairs, **conditions)
-            return tuple(Near(**concept_row) for concept_row in concept_rows), _hits(image_rows)
+            return tuple(NearConcept(**concept_row) for concept_row in concept_rows), _hits(image_rows)
         if not (conditions["wanted"] or conditions["without"]):
             image_query = queries.get("search/image_text")
             image_rows = self._graph.read(
@@ -212,12 +212,12 @@ class Searcher:
     def _near(self, text_vector: list[float], model_digits: str) -> list[dict[str, Any]]:
         """The concepts near a text that have images; the index is asked for more where it proposes too few of them."""
         concept_rows: list[dict[str, Any]] = []
-        for candidate_count in CONCEPTS_ASKED:
+        for candidate_count in CONCEPT_CANDIDATES:
             concept_query = queries.get("search/concept_text")
             concept_rows = self._graph.read(
-                concept_query, vector=text_vector, model=model_digits, asked=candidate_count, top=NEAR
+                concept_query, vector=text_vector, model=model_digits, asked=candidate_count, top=CONCEPTS_PER_TEXT
             )
-            if len(concept_rows) == NEAR:
+            if len(concept_rows) == CONCEPTS_PER_TEXT:
                 break
         return concept_rows
 
@@ -226,7 +226,7 @@ class Searcher:
         if naf_state["current"]:
             return ()
         problem = "are out of date" if naf_state["scored"] else "have not been computed"
-        return (f"the NaF scores {problem}, and rank the images: run `kgp naf score`",)
+        return (f"the images are ranked by NaF scores that {problem}: run `kgp naf score`",)
 
 
 def check_search(text: str, concepts: Sequence[str], by: Part | None, top: int) -> None:
@@ -237,7 +237,7 @@ def check_search(text: str, concepts: Sequence[str], by: Part | None, top: int) 
         raise UsageError("without a text there is nothing to compare with embeddings", "Leave out --by.")
     if len(text) > MAX_TEXT_LENGTH:
         raise UsageError(
-            f"the text has more than {MAX_TEXT_LENGTH:,} characters", "Give what is looked for, in a sentence."
+            f"the text has more than {MAX_TEXT_LENGTH:,} characters", "Describe what to search for in one sentence."
         )
     if not 1 <= top <= MAX_IMAGES:
         raise UsageError(f"1 to {MAX_IMAGES:,} images can be found at a time", "Change --top.")
@@ -248,23 +248,23 @@ def _require(graph: Graph, part_state: EmbeddingState, model: EncoderIdentity) -
     plural_name = part_state.part.plural
     embed_command = f"kgp embed --only {plural_name}" + (" --images DIR" if part_state.part is Part.IMAGES else "")
     if not part_state.models and embeddings_outdated(graph):
-        hint = f"Bring it up to date: `{embed_command}`; no vector is computed anew."
+        hint = f"Bring it up to date: `{embed_command}`; no vector is computed again."
         raise KgpError("an earlier version wrote the graph, and its embeddings are not where they are now", hint)
     if not part_state.models:
-        raise KgpError(f"no {plural_name[:-1]} of the graph has an embedding", f"Make them: `{embed_command}`")
+        raise KgpError(f"no {plural_name[:-1]} of the graph has an embedding", f"Create them: `{embed_command}`")
     if model.digits not in part_state.models:
         model_names = index.model_names(graph)
         owner_names = ", ".join(
             model_names.get(model_digits, "an unknown model") for model_digits in sorted(part_state.models)
         )
-        hint = f"Search with that --model, or embed anew: `{embed_command} --model … --replace`"
+        hint = f"Search with that --model, or embed again: `{embed_command} --model … --replace`"
         if part_state.part is Part.IMAGES:
-            hint += "; a model of texts alone can search --by concepts"
+            hint += "; a text-only model can search --by concepts"
         raise KgpError(f"the {plural_name} have embeddings of {owner_names}, not of {model.name}", hint)
     vector_index = part_state.index
     index_name, retry_hint = (
         part_state.part.index,
-        f"The same `{embed_command}` as before makes it; no vector is computed anew.",
+        f"The same `{embed_command}` as before creates it; no vector is computed again.",
     )
     if vector_index is None:
         raise KgpError(f"the index {index_name} is missing", retry_hint)

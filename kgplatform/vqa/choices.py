@@ -38,12 +38,12 @@ def is_choice(words: Sequence[str]) -> bool:
     for position, word in enumerate(words):
         if word in ("vs", "versus"):
             return True
-        if word == "or" and 0 < position < len(words) - 1 and _of_two(words, position):
+        if word == "or" and 0 < position < len(words) - 1 and _offers_two(words, position):
             return True
     return False
 
 
-def _of_two(words: Sequence[str], position: int) -> bool:
+def _offers_two(words: Sequence[str], position: int) -> bool:
     """Whether the "or" at this place joins things to choose from."""
     words_before, words_after = words[:position], words[position + 1 :]
     if words_after[0] == "not" or (words_after[0] == "no" and len(words_after) == 1):

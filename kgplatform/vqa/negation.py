@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kgplatform.vqa.question_words import TOKEN, YES_OR_NO, trimmed_words, word_set
+from kgplatform.vqa.grammar import TOKEN, YES_OR_NO, trimmed_words, word_set
 
 _NEGATIONS: Final = word_set(
     "no not without absent absence lack lacks lacking none neither nor denies denied exclude excludes excluded zero "

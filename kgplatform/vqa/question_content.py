@@ -4,53 +4,36 @@ from __future__ import annotations
 
 from typing import Final
 
-from kgplatform.vqa.question_words import (
-    ARTICLES,
-    AUXILIARIES,
-    DETECTING_VERBS,
-    FINITE_VERBS,
-    OPENING_WORDS,
-    PERSON_WORDS,
-    POLITE_WORDS,
-    PREPOSITIONS,
-    REQUEST_VERBS,
-    SEEING_WORDS,
-    SIGN_WORDS,
-    SUBJECT_WORDS,
-    TAG_WORDS,
-    TOKEN,
-    VIEW_WORDS,
-    WH,
-    trimmed_words,
-    word_set,
-)
+from kgplatform.vqa import grammar
 
-_COMPARISONS: Final = word_set(
+_COMPARISONS: Final = grammar.word_set(
     "larger smaller bigger worse better increased decreased improved worsened improving worsening progressed unchanged "
     "changed new newer since previous prior compared yesterday interval"
 )
-_DETERMINERS: Final = ARTICLES | word_set("the this these those his her its their such every each all both not")
-_STAND_INS: Final = SUBJECT_WORDS | word_set(
+_DETERMINERS: Final = grammar.ARTICLES | grammar.word_set(
+    "the this these those his her its their such every each all both not"
+)
+_STAND_INS: Final = grammar.SUBJECT_WORDS | grammar.word_set(
     "image images picture radiograph radiographs xray x-ray film scan study studies photo photograph slice view exam "
     "person subject man woman child report graph"
 )
 _FORM_WORDS: Final = (
-    WH
-    | AUXILIARIES
-    | PREPOSITIONS
-    | OPENING_WORDS
-    | REQUEST_VERBS
-    | DETECTING_VERBS
+    grammar.WH
+    | grammar.AUXILIARIES
+    | grammar.PREPOSITIONS
+    | grammar.OPENING_WORDS
+    | grammar.REQUEST_VERBS
+    | grammar.DETECTING_VERBS
     | _DETERMINERS
-    | POLITE_WORDS
-    | PERSON_WORDS
+    | grammar.POLITE_WORDS
+    | grammar.PERSON_WORDS
     | _STAND_INS
-    | TAG_WORDS
-    | FINITE_VERBS
-    | SIGN_WORDS
-    | VIEW_WORDS
-    | SEEING_WORDS
-    | word_set(
+    | grammar.TAG_WORDS
+    | grammar.FINITE_VERBS
+    | grammar.SIGN_WORDS
+    | grammar.VIEW_WORDS
+    | grammar.SEEING_WORDS
+    | grammar.word_set(
         "not and but than then finding findings concept shown seen present visible found treat treats treated "
         "treating act acts acting contraindicated indicated reveal demonstrate contain displayed depicted yes "
         "something anything"
@@ -58,12 +41,12 @@ _FORM_WORDS: Final = (
 )
 
 
-def subject_of(text: str) -> str:
+def question_subject(text: str) -> str:
     """The noun that a question with its auxiliary first is about ("Can aspirin treat …?"); empty where that is the
     image, the patient or a word that stands for something else.
     """
-    words = [word for word in trimmed_words(TOKEN.findall(text.casefold())) if word[0].isalnum()]
-    if len(words) < 3 or words[0] not in AUXILIARIES:
+    words = [word for word in grammar.trimmed_words(grammar.TOKEN.findall(text.casefold())) if word[0].isalnum()]
+    if len(words) < 3 or words[0] not in grammar.AUXILIARIES:
         return ""
     subject = next((word for word in words[1:] if word not in _DETERMINERS), "")
     return "" if subject in _STAND_INS else subject
@@ -71,7 +54,7 @@ def subject_of(text: str) -> str:
 
 def compares(text: str) -> bool:
     """Whether a question compares an image with an earlier one, which a model of one image cannot."""
-    return bool(_COMPARISONS & {*TOKEN.findall(text.casefold())})
+    return bool(_COMPARISONS & {*grammar.TOKEN.findall(text.casefold())})
 
 
 def joins_findings(text: str) -> bool:
@@ -82,5 +65,5 @@ def joins_findings(text: str) -> bool:
 
 def content_words(text: str) -> list[str]:
     """The words of a question that are no words of the form of questions, in order, each once."""
-    words = trimmed_words(TOKEN.findall(text.casefold()))
+    words = grammar.trimmed_words(grammar.TOKEN.findall(text.casefold()))
     return list(dict.fromkeys(word for word in words if word.isalpha() and len(word) > 2 and word not in _FORM_WORDS))

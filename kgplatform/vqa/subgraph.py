@@ -65,8 +65,8 @@ class Neighbourhoods:
         non_loops = edges[edges[:, 0] != edges[:, 2]]
         self._degree = np.bincount(np.concatenate([edges[:, 0], non_loops[:, 2]]), minlength=self.nodes)
         self._sort(edges if images else edges[edges[:, 0] < self.concepts])
-        self._known: dict[tuple[int, ...], Subgraph] = {}
-        self._near: dict[int, Ids] = {}
+        self._subgraph_by_seeds: dict[tuple[int, ...], Subgraph] = {}
+        self._neighbours_by_node: dict[int, Ids] = {}
 
     def _sort(self, edges: Ids) -> None:
         """Rows of neighbours, in order of relevance; and all edges by their ends."""
@@ -87,18 +87,18 @@ class Neighbourhoods:
         self._pairs = edges[np.argsort(edges[:, 0] * self.nodes + edges[:, 2], kind="stable")]
         self._keys = self._pairs[:, 0] * self.nodes + self._pairs[:, 2]
 
-    def of(self, seeds: Sequence[int]) -> Subgraph:
+    def subgraph(self, seeds: Sequence[int]) -> Subgraph:
         """The subgraph around concepts; of more than eight, around the first eight. Empty for none."""
         seed_key = tuple(dict.fromkeys(seeds))[:SEEDS]
-        subgraph = self._known.get(seed_key)
+        subgraph = self._subgraph_by_seeds.get(seed_key)
         if subgraph is None:
-            subgraph = self._known[seed_key] = self._collect(seed_key)
+            subgraph = self._subgraph_by_seeds[seed_key] = self._collect(seed_key)
         return subgraph
 
     def forget(self) -> None:
         """Keep no subgraph any longer."""
-        self._known.clear()
-        self._near.clear()
+        self._subgraph_by_seeds.clear()
+        self._neighbours_by_node.clear()
 
     def _collect(self, seeds: tuple[int, ...]) -> Subgraph:
         if not seeds:
@@ -147,25 +147,25 @@ class Neighbourhoods:
             )
         ]
 
-    def between(self, one: int, other: int) -> Iterator[tuple[int, int, int]]:
+    def between(self, first: int, second: int) -> Iterator[tuple[int, int, int]]:
         """The edges between two nodes, in both directions."""
-        for head, tail in ((one, other), (other, one)):
+        for head, tail in ((first, second), (second, first)):
             pair_key = head * self.nodes + tail
             first_index, last_index = np.searchsorted(self._keys, (pair_key, pair_key + 1))
             yield from ((head, kind, tail) for kind in self._pairs[first_index:last_index, 1].tolist())
 
-    def joining(self, one: int, other: int) -> list[int]:
+    def joining(self, first: int, second: int) -> list[int]:
         """The concepts that are neighbours of both, those with the fewest edges first, at most `PATHS`."""
-        shared = np.intersect1d(self._concepts_near(one), self._concepts_near(other), assume_unique=True)
-        shared = shared[(shared != one) & (shared != other)]
+        shared = np.intersect1d(self._concepts_near(first), self._concepts_near(second), assume_unique=True)
+        shared = shared[(shared != first) & (shared != second)]
         best_concepts: list[int] = shared[np.lexsort((shared, self._degree[shared]))][:PATHS].tolist()
         return best_concepts
 
     def _concepts_near(self, node: int) -> Ids:
-        if node not in self._near:
+        if node not in self._neighbours_by_node:
             neighbours = self._target[self._rows[node] : self._rows[node + 1]]
-            self._near[node] = np.unique(neighbours[neighbours < self.concepts])
-        return self._near[node]
+            self._neighbours_by_node[node] = np.unique(neighbours[neighbours < self.concepts])
+        return self._neighbours_by_node[node]
 
     def named(self, subgraph: Subgraph) -> list[tuple[str, str, str]]:
         """The edges of a subgraph by names of concepts, ids of images, and kinds."""

@@ -70,7 +70,7 @@ class IUXray:
                     continue
                 entry = _entry(record)
                 if isinstance(entry, _Entry) and entry.study in previous_ids:
-                    entry = "the id stands in the file twice"
+                    entry = "the id occurs twice in the file"
                 if isinstance(entry, str):
                     yield Reject(self.path, row_number, entry)
                 else:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kgp_loaders import tabular
-from kgp_loaders.medmkg_release import folder_of_release
+from kgp_loaders.medmkg_release import release_folder
 from kgp_loaders.tabular import open_table
 from kgplatform.batches import GraphBatch, NodeRef
 from kgplatform.errors import InputError
@@ -49,11 +49,11 @@ class MedMKG:
     @classmethod
     def find(cls, path: Path | None = None, mapping: Path | None = None) -> MedMKG:
         """The release in a folder, with its mapping when that exists, or in a single CSV file; without a path the one
-        of `kgp_loaders.medmkg_release.folder_of_release`.
+        of `kgp_loaders.medmkg_release.release_folder`.
 
         Raises `InputError` when the folder or file is missing.
         """
-        path = folder_of_release() if path is None else path
+        path = release_folder() if path is None else path
         if not path.is_dir():
             return cls(_present(path), mapping and _present(mapping))
         default_mapping = path / "image_mapping.csv"

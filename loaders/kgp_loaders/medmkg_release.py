@@ -41,7 +41,7 @@ RELEASE: Final[Mapping[str, Released]] = {
 }
 
 
-def folder_of_release() -> Path:
+def release_folder() -> Path:
     """The release that ``KGP_DATA_DIR`` holds, else the authors', fetched and cached. Raises as `fetch` does."""
     settings = Settings.from_env()
     if settings.data_dir and (settings.data_dir / "medmkg").is_dir():

@@ -33,7 +33,7 @@ DATASET: Final = "MIMIC-CXR"
 PHANTOM: Final = "Phantom"
 VIEWS: Final = ("AP",)
 REPORT_ROOTS: Final = (Path(), Path("mimic-cxr-reports"), Path("reports"))
-MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has some 20 kB
+MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has about 20 kB
 
 _TABLE: Final = re.compile(r"mimic-cxr-[0-9.]+-(metadata|split)\.csv(\.gz)?")
 _INVENTED: Final = 90_000_000  # subjects of `kgp phantom build` begin here, MIMIC's with 1
@@ -92,7 +92,7 @@ class MIMICCXR:
             file_path for file_path in (self._metadata, self._find("split") if self.splits else None) if file_path
         ]
         images_by_study = {image.study: image for image in self._chosen[0]}
-        report_paths = (self._report_of(image) for image in images_by_study.values())
+        report_paths = (self._report_path(image) for image in images_by_study.values())
         return (*tables, *(file_path for file_path in report_paths if file_path is not None))
 
     def reports(self, studies: Container[str] | None = None) -> Iterator[Report | Reject]:
@@ -108,7 +108,7 @@ class MIMICCXR:
     @cached_property
     def _chosen(self) -> tuple[list[_Image], list[Reject]]:
         """The image, or images, of each study, and the rows of the tables that tell none."""
-        split_dicoms, rejects = self._kept()
+        split_dicoms, rejects = self._selected_images()
         chosen: dict[tuple[str, str], _Image] = {}
         view_filter = ViewFilter(self.views)
         for image in self._images(rejects):
@@ -141,7 +141,7 @@ class MIMICCXR:
             else:
                 yield _Image(dicom_id, subject_id, study_id, view, row_number)
 
-    def _kept(self) -> tuple[set[str] | None, list[Reject]]:
+    def _selected_images(self) -> tuple[set[str] | None, list[Reject]]:
         """The images of the splits asked for; None for all."""
         rejects: list[Reject] = []
         if not self.splits:
@@ -163,7 +163,7 @@ class MIMICCXR:
         matches = [file_name for file_name in file_names if f"-{table_name}.csv" in file_name]
         return self.folder / matches[-1] if matches else None
 
-    def _report_of(self, image: _Image) -> Path | None:
+    def _report_path(self, image: _Image) -> Path | None:
         for report_root in REPORT_ROOTS:
             report_path = self.folder / report_root / image.folder / f"s{image.study}.txt"
             if report_path.is_file():
@@ -188,12 +188,12 @@ class MIMICCXR:
             yield Report(image.study, f"I{image.study}", report_sections, image_properties)
 
     def _text(self, image: _Image) -> str | Reject:
-        report_path = self._report_of(image)
+        report_path = self._report_path(image)
         if report_path is None:
             assert self._metadata is not None  # noqa: S101
             return Reject(self._metadata, image.row, f"study {image.study} has no report s{image.study}.txt")
         if report_path.is_symlink() and not report_path.resolve().is_relative_to(self.folder.resolve()):
-            return Reject(report_path, 1, "the link leads out of the folder")
+            return Reject(report_path, 1, "the link points outside the folder")
         try:
             with files.open_regular_file(report_path) as report_file:
                 raw_bytes = report_file.read(MAX_REPORT + 1)
@@ -201,7 +201,7 @@ class MIMICCXR:
         except (OSError, UnicodeDecodeError, InputError):
             return Reject(report_path, 1, "the report cannot be read as UTF-8")
         if len(raw_bytes) > MAX_REPORT or "\0" in report_text:
-            return Reject(report_path, 1, f"this is no report: larger than {MAX_REPORT:,} bytes, or binary")
+            return Reject(report_path, 1, f"this is not a report: larger than {MAX_REPORT:,} bytes, or binary")
         return report_text
 
     def _image_path(self, image: _Image) -> str:

@@ -81,7 +81,7 @@ class OpenI:
             row_number, (uid, file_name, view) = record
             if not _UID.fullmatch(uid) or not _FILE.fullmatch(file_name):
                 rejects.append(
-                    Reject(self.folder / PROJECTIONS, row_number, "the uid or the file name is none of OpenI's")
+                    Reject(self.folder / PROJECTIONS, row_number, "the uid or the file name does not have OpenI's form")
                 )
             elif view_filter.admits(view):
                 views_by_study.setdefault(uid, {}).setdefault(file_name, view)
@@ -98,7 +98,7 @@ class OpenI:
             if not _UID.fullmatch(uid):
                 yield Reject(self.folder / REPORTS, row_number, "the uid is not a number")
             elif uid in previous_ids:
-                yield Reject(self.folder / REPORTS, row_number, "the uid stands in an earlier row, too")
+                yield Reject(self.folder / REPORTS, row_number, "the uid already occurs in an earlier row")
             elif uid in views_by_study:
                 yield from self._reports(uid, dict(zip(SECTIONS, section_texts, strict=True)), views_by_study[uid])
             else:

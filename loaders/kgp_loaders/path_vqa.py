@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-from kgp_loaders.question_files import ParquetQuestions, below, mark_repeated, parquet_files, said
+from kgp_loaders.question_files import ParquetQuestions, below, mark_repeated, parquet_files, question_and_answer
 from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.datasets.questions import Question, QuestionSource
@@ -48,13 +48,13 @@ class PathVQA:
 
     def questions(self) -> Iterator[Question | Reject]:
         """See `QuestionSource`."""
-        return mark_repeated(self._listed()) if self._hub is None else self._hub.questions()
+        return mark_repeated(self._read_questions()) if self._hub is None else self._hub.questions()
 
-    def _listed(self) -> Iterator[Question | Reject]:
+    def _read_questions(self) -> Iterator[Question | Reject]:
         for pickle_path in self.files:
             released_part = pickle_path.parent.name
             for row_number, record in enumerate(unpickled(pickle_path), 1):
-                texts = said(record)
+                texts = question_and_answer(record)
                 image_name = (
                     below(f"{record.get('image')}.jpg", self.images / released_part)
                     if isinstance(record, dict)
@@ -62,7 +62,7 @@ class PathVQA:
                 )
                 image = None if image_name is None else image_name.removesuffix(".jpg")
                 if isinstance(texts, str) or image is None:
-                    reason = texts if isinstance(texts, str) else "image is no path below the images' folder"
+                    reason = texts if isinstance(texts, str) else "image is not a path below the images' folder"
                     yield Reject(pickle_path, row_number, reason)
                     continue
                 image_path = self.images / released_part / f"{image}.jpg"
@@ -85,7 +85,7 @@ def unpickled(path: Path) -> list[Any]:
     except InputError:
         raise
     except Exception:  # noqa: BLE001  a damaged pickle raises classes without number
-        raise InputError("is no pickled list of questions, or is damaged", "Fetch it again.", path=path) from None
+        raise InputError("is not a pickled list of questions, or is damaged", "Fetch it again.", path=path) from None
     if not isinstance(content, list):
-        raise InputError("is no pickled list of questions", _HINT, path=path)
+        raise InputError("is not a pickled list of questions", _HINT, path=path)
     return content

@@ -13,7 +13,7 @@ from kgplatform import files, parquet
 from kgplatform.batches import Reject
 from kgplatform.datasets.questions import MAX_QUESTION_LENGTH, Question
 from kgplatform.errors import InputError
-from kgplatform.radiograph import place
+from kgplatform.radiograph import resolve_image_path
 
 MAX_IMAGE: Final = 50_000_000  # bytes of an image in a Parquet file
 NAME: Final = re.compile(r"[\w .()/-]{1,200}")  # of an image, a path below the folder
@@ -29,7 +29,7 @@ def read_json_rows(path: Path, hint: str) -> list[Any]:
     return document if files.is_text(document) else [entry if files.is_text(entry) else None for entry in document]
 
 
-def said(row: object, question: str = "question", answer: str = "answer") -> tuple[str, str] | str:
+def question_and_answer(row: object, question: str = "question", answer: str = "answer") -> tuple[str, str] | str:
     """Question and answer of an entry as words with single spaces, or why there are none."""
     if not isinstance(row, Mapping):
         return "the entry is not a JSON object, or not valid UTF-8"
@@ -68,7 +68,9 @@ def below(name: object, folder: Path) -> str | None:
     """The path of an image below its folder; None for one that leads out of it, links followed, or is none."""
     if not isinstance(name, str) or NAME.fullmatch(name) is None:
         return None
-    is_inside = not name.startswith("/") and ".." not in name.split("/") and place(folder, name) is not None
+    is_inside = (
+        not name.startswith("/") and ".." not in name.split("/") and resolve_image_path(folder, name) is not None
+    )
     return name if is_inside else None
 
 
@@ -105,7 +107,7 @@ class ParquetQuestions:
                             )
             except (pa.ArrowException, OSError, KeyError):
                 raise InputError(
-                    "is no Parquet file with image, question and answer, or is damaged",
+                    "is not a Parquet file with image, question and answer, or is damaged",
                     "Fetch it again.",
                     path=parquet_path,
                 ) from None
@@ -113,7 +115,7 @@ class ParquetQuestions:
     def _question(
         self, record: Mapping[str, Any], part_name: str, parquet_path: Path, row_number: int
     ) -> Question | Reject:
-        texts = said(record)
+        texts = question_and_answer(record)
         if isinstance(texts, str):
             return Reject(parquet_path, row_number, texts)
         image = record["image"]

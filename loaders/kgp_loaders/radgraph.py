@@ -45,12 +45,12 @@ PRESENCE_STANCE: Final[Mapping[Presence, Stance]] = {
     "absent": Stance.NEGATIVE,
     "uncertain": Stance.UNCERTAIN,
 }
-ELSEWHERE: Final = "RadGraph"  # the data set of a graph whose name is no MIMIC-CXR study
+ELSEWHERE: Final = "RadGraph"  # the data set of a graph whose name is not a MIMIC-CXR study
 MAX_BYTES: Final = 2 << 30  # of a file
-MAX_ENTITIES: Final = 5_000  # of a graph; a report has some 30
+MAX_ENTITIES: Final = 5_000  # of a graph; a report has about 30
 MAX_RELATIONS: Final = 1_000  # of an entity
 MAX_TOKENS: Final = 200  # characters of an entity
-MAX_PLACE: Final = 1_000_000  # words before an entity
+MAX_WORD_POSITION: Final = 1_000_000  # words before an entity
 GRAPHS: Final = 250  # of a batch: as many nodes and edges as the rows of other loaders' batches give
 FIRST_GRAPHS: Final = 10  # of the first batch, which may be planned on an empty graph (docs/decisions/0002)
 
@@ -170,7 +170,7 @@ class RadGraph:
             for entry in chunk:
                 if isinstance(entry, ReportGraph):
                     self._add(batch, entry)
-            batch.given = len(batch.edges)
+            batch.stated_edges = len(batch.edges)
             yield batch
             batch_size = min(size, GRAPHS)
 
@@ -220,10 +220,10 @@ class _Damage(Exception):
 
 
 def _document(path: Path) -> dict[str, Any]:
-    hint = "Give a JSON file of RadGraph: a graph a report, by the report's name."
+    hint = "Give a JSON file of RadGraph: one graph for each report, under the report's name."
     document = files.read_json(path, MAX_BYTES, hint, _object, errors="surrogateescape")
     if not isinstance(document, dict):
-        raise InputError("the file is not one JSON object, or a name stands in it twice", hint, path=path)
+        raise InputError("the file is not one JSON object, or a name occurs twice in it", hint, path=path)
     return document
 
 
@@ -276,11 +276,15 @@ def _entity(entity_name: str, entity_id: str, entities: Mapping[str, Any]) -> En
         raise _Damage(f"{entity_name}: the tokens are not 1-{MAX_TOKENS} printable characters")
     label_match = _LABEL.fullmatch(label) if isinstance(label, str) else None
     if label_match is None:
-        raise _Damage(f"{entity_name}: the label is none of RadGraph's")
+        raise _Damage(f"{entity_name}: the label is not one of RadGraph's")
     kind = _KINDS[label_match[0][0]]
     presence = _PRESENCES[label_match["presence"] or label_match["xl_presence"]]
-    if type(first_token) is not int or type(last_token) is not int or not 0 <= first_token <= last_token <= MAX_PLACE:
-        raise _Damage(f"{entity_name}: start_ix and end_ix are not two places in order")
+    if (
+        type(first_token) is not int
+        or type(last_token) is not int
+        or not 0 <= first_token <= last_token <= MAX_WORD_POSITION
+    ):
+        raise _Damage(f"{entity_name}: start_ix and end_ix are not two positions in order")
     return Entity(
         entity_id,
         entity_text,
@@ -303,9 +307,9 @@ def _relations(
             raise _Damage(f"{entity_name}: a relation is not a name and an entity's id")
         relation_name, tail = pair
         if relation_name not in _RELATIONS:
-            raise _Damage(f"{entity_name}: the relation is none of RadGraph's")
+            raise _Damage(f"{entity_name}: the relation is not one of RadGraph's")
         if tail not in entities:
-            raise _Damage(f"{entity_name}: a relation leads to an entity that is not there")
+            raise _Damage(f"{entity_name}: a relation leads to an entity that does not exist")
         if tail == entity_id:
             raise _Damage(f"{entity_name}: a relation leads from the entity to itself")
         relations.append((_RELATIONS[relation_name], tail))
@@ -314,5 +318,5 @@ def _relations(
 
 def _mapping(content: Any, subject: str) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise _Damage(f"{subject}: not a JSON object, or a name stands in it twice")
+        raise _Damage(f"{subject}: not a JSON object, or a name occurs twice in it")
     return content

@@ -48,10 +48,10 @@ def records(path: Path, delimiter: str = ",", header: int = 1) -> Iterator[tuple
             yield first_line, values if problem is None else problem
 
 
-def lines(file: BinaryIO, most: int) -> Iterator[bytes | None]:
-    """The lines of a file; None for one of more than `most` bytes."""
-    while file_line := file.readline(most + 1):
-        is_too_long = len(file_line) > most
+def lines(file: BinaryIO, max_bytes: int) -> Iterator[bytes | None]:
+    """The lines of a file; None for one of more than `max_bytes` bytes."""
+    while file_line := file.readline(max_bytes + 1):
+        is_too_long = len(file_line) > max_bytes
         while is_too_long and file_line and not file_line.endswith(b"\n"):
             file_line = file.readline(_PIECE)
         yield None if is_too_long else file_line

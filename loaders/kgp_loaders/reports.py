@@ -20,7 +20,7 @@ from typing import Any, Final
 from kgp_loaders.records import lines, records
 from kgp_loaders.table_columns import role_hint
 from kgp_loaders.table_text import check_utf8, text_problem
-from kgp_loaders.tabular import FIRST_LINES, layout_of
+from kgp_loaders.tabular import FIRST_LINES, detect_layout
 from kgp_loaders.views import ViewFilter
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report
@@ -51,7 +51,7 @@ class Reports:
 
     kind = "reports"
     version = 1
-    credentialed = True  # nobody knows
+    credentialed = True  # not known
 
     def __init__(self, path: Path, views: Sequence[str] = ()) -> None:
         require_file(path, "Give a CSV, TSV or JSON Lines file of reports.")
@@ -74,7 +74,7 @@ class Reports:
                 continue
             report = record if isinstance(record, str) else self._report(record)
             if isinstance(report, Report) and report.study in previous_ids:
-                report = "the id stands in an earlier row, too"
+                report = "the id already occurs in an earlier row"
             if isinstance(report, str):
                 yield Reject(self.path, row_number, report)
             else:
@@ -114,18 +114,18 @@ def _roles(columns: Sequence[str], table_path: Path) -> dict[str, str]:
         hint = f"Name them id and text. {role_hint(missing_roles, COLUMNS, columns)}"
         raise InputError(f"no column is recognised as {' and '.join(missing_roles)}", hint, path=table_path)
     if len(set(roles_by_column.values())) < len(roles_by_column) or len(set(columns)) < len(columns):
-        raise InputError("two columns are recognised as the same", "Name one of them otherwise.", path=table_path)
+        raise InputError("two columns are recognised as the same", "Rename one of them.", path=table_path)
     return roles_by_column
 
 
 def _table_rows(table_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
     """Rows by role with their line, or what is wrong with them."""
-    header_line, delimiter = layout_of(table_path, _first_lines(table_path))
+    header_line, delimiter = detect_layout(table_path, _first_lines(table_path))
     table_records = records(table_path, delimiter, header_line)
     _, columns = next(table_records, (header_line, []))
     if isinstance(columns, str):
         raise InputError(
-            f"the first line must name the columns, but {columns}", "Mend it.", path=table_path, row=header_line
+            f"the first line must name the columns, but {columns}", "Correct it.", path=table_path, row=header_line
         )
     roles_by_column = _roles(columns, table_path)
     for line_number, values in table_records:

@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from kgp_loaders.question_files import below, read_json_rows, said
+from kgp_loaders.question_files import below, question_and_answer, read_json_rows
 from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.datasets.questions import BoundingBox, Question
@@ -68,12 +68,12 @@ class SLAKE:
     def _question(
         self, record: Any, part_name: str, boxes_by_image: dict[str, tuple[BoundingBox, ...]]
     ) -> Question | str:
-        texts = said(record)
+        texts = question_and_answer(record)
         if isinstance(texts, str):
             return texts
         image_name, question_id = below(record.get("img_name"), self.images), record.get("qid")
         if image_name is None:
-            return "img_name is no path below imgs"
+            return "img_name is not a path below imgs"
         if isinstance(question_id, bool) or not isinstance(question_id, int | str):
             return "there is no qid"
         image_path = self.images / image_name
@@ -111,9 +111,9 @@ def detections(path: Path) -> tuple[BoundingBox, ...]:
             for label, edges in entry.items()
         ]
     except (ValueError, TypeError, AttributeError):
-        raise InputError("is no list of boxes", "Fetch it again.", path=path) from None
+        raise InputError("is not a list of boxes", "Fetch it again.", path=path) from None
     if not all(map(math.isfinite, (edge for box in boxes for edge in box[1:]))):
-        raise InputError("has a box that is no numbers", "Fetch it again.", path=path)
+        raise InputError("has a box whose values are not numbers", "Fetch it again.", path=path)
     return tuple(boxes)
 
 

@@ -12,10 +12,10 @@ from kgplatform.errors import InputError
 MAX_LINE: Final = 131_072  # characters of a line or of a Parquet value; also the longest value Python's csv reads
 
 _SAMPLE: Final = 1 << 16  # bytes that tell what a file's encoding is ...
-_BAD_LINES: Final = 10  # ... where so many lines, and most of them, are not UTF-8
+_BAD_LINES: Final = 10  # ... if at least this many lines, and most of them, are not UTF-8
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all control characters but the tab
-_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")  # what `surrogateescape` makes of bytes that are not UTF-8
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")  # the characters of `surrogateescape` for bytes that are not UTF-8
 
 _NOT_TEXT: Final = {
     b"\x1f\x8b": ("is compressed with gzip", "Unpack it first: gunzip FILE."),

@@ -39,7 +39,7 @@ _QUOTED: Final = {  # a whole quoted value of a line
 
 
 def open_table(path: Path) -> Table:
-    """The file as a table: Parquet by its first bytes, else separated by what its header is (see `delimiter_of`).
+    """The file as a table: Parquet by its first bytes, else separated by what its header is (see `detect_delimiter`).
 
     Raises `InputError` when it is missing, empty, unreadable, or none of these.
     """
@@ -52,15 +52,15 @@ def open_table(path: Path) -> Table:
     return Delimited(path)
 
 
-def layout_of(path: Path, lines: Sequence[str | None]) -> tuple[int, str]:
+def detect_layout(path: Path, lines: Sequence[str | None]) -> tuple[int, str]:
     """Which line names the columns, from 1, and what separates them; `lines` are the first, None for a long one."""
     declared = _DECLARED.fullmatch(lines[0] or "")
     if declared and len(lines) > 1:
         return 2, declared["sign"]
-    return 1, delimiter_of(path, [first_line for first_line in lines if first_line is not None])
+    return 1, detect_delimiter(path, [first_line for first_line in lines if first_line is not None])
 
 
-def delimiter_of(path: Path, lines: Sequence[str]) -> str:
+def detect_delimiter(path: Path, lines: Sequence[str]) -> str:
     """What separates the columns: comma, tab, semicolon or bar; `lines` are the header and the first lines after it.
 
     A tab in the header of a file named .tsv or .tab decides. Else it is what splits most of the lines into as many
@@ -105,7 +105,7 @@ class Delimited:
         first_lines = list(islice(_lines(path), FIRST_LINES))
         if not first_lines or not (first_lines[0] or "").strip():
             raise InputError("the first line must name the columns", path=path, row=1)
-        self.header, self.delimiter = layout_of(path, first_lines)
+        self.header, self.delimiter = detect_layout(path, first_lines)
         header_line = first_lines[self.header - 1] or ""
         column_names = self._values(header_line) if header_line.strip() else "it is empty, or too long"
         if isinstance(column_names, str):
@@ -160,7 +160,7 @@ class Delimited:
             return "a quoted value is not closed on its line, or goes on after its closing quote"
         # RFC 4180 quotes such values; a stray quote is the end of a value that spans lines. TSV need not be quoted.
         if self.delimiter in ",;" and '"' in _QUOTED[self.delimiter].sub("", text_line):
-            return "a quote stands inside a value that is not quoted"
+            return "a quote is inside a value that is not quoted"
         return values
 
 

@@ -79,7 +79,7 @@ class Triples:
     """
 
     kind = "triples"
-    version = 3  # 2 took spaces around a value for a part of it, 1 the id for a name where a file had none
+    version = 3  # 2 kept spaces around a value, 1 used the id as the name where a file had none
 
     def __init__(self, path: Path, columns: Mapping[str, str] | None = None, types: Sequence[str] = PATTERNS) -> None:
         self.path = path
@@ -206,15 +206,13 @@ def _resolve(table: Table, requested: Mapping[str, str]) -> dict[str, str]:
     for role, column_name in columns_by_role.items():
         twin = next((other for other, name in columns_by_role.items() if name == column_name and other != role), None)
         if twin is not None:
-            raise UsageError(f"{role} and {twin} are the same column, {column_name}", "Give each a column of its own.")
+            raise UsageError(f"{role} and {twin} are the same column, {column_name}", "Give each a separate column.")
     missing_roles = [role for role in REQUIRED if role not in columns_by_role]
     if missing_roles:
         column_options = " ".join(f"--column {role}=NAME" for role in missing_roles)
-        hint = f"Say which they are: {column_options}. {role_hint(missing_roles, COLUMNS, table.columns)}"
+        hint = f"Name the columns: {column_options}. {role_hint(missing_roles, COLUMNS, table.columns)}"
         raise InputError(f"no column is recognised as {', '.join(missing_roles)}", hint, path=table.path)
-    table.rows(
-        list(columns_by_role.values())
-    )  # raises now, not at the first batch, where a column that was given is not there
+    table.rows(list(columns_by_role.values()))  # raises now, not at the first batch, if a given column does not exist
     return {role: columns_by_role[role] for role in COLUMNS if role in columns_by_role}
 
 

@@ -25,7 +25,7 @@ from kgplatform.construct.lexicon import Concept, ConceptRelation
 from kgplatform.errors import InputError
 from kgplatform.schema import CONCEPT_ID, RELATION
 
-MAX_LINE: Final = 1_000_000  # bytes; the longest line of a release has some 30,000
+MAX_LINE: Final = 1_000_000  # bytes; the longest line of a release has about 30,000
 NEEDED: Final = {
     "MRCONSO.RRF": ("CUI", "LAT", "TS", "STT", "ISPREF", "STR", "SUPPRESS"),
     "MRSTY.RRF": ("CUI", "STY"),
@@ -68,7 +68,7 @@ class UMLS:
                     yield Reject(self.folder / "MRCONSO.RRF", line_number, "the CUI is not C and 7 digits")
                 elif suppressed in ("", "N") and (not self.languages or language in self.languages):
                     ranked_names.append((term_status != "P", form_type != "PF", preferred != "Y", concept_name))
-            type_names = semantic_types.of(cui)
+            type_names = semantic_types.type_names(cui)
             yield from semantic_types.rejects()
             for *_, concept_name in sorted(ranked_names, key=lambda ranked_name: ranked_name[:3]):
                 yield Concept(cui, concept_name, type_names)
@@ -131,7 +131,7 @@ class _Joined:
         self._rejects: list[Reject] = []
         self._advance()
 
-    def of(self, cui: str) -> tuple[str, ...]:
+    def type_names(self, cui: str) -> tuple[str, ...]:
         values = []
         while self._next is not None and self._next[0] <= cui:
             if self._next[0] == cui:
@@ -193,14 +193,14 @@ def _plain(rrf_path: Path, column_count: int) -> Iterator[list[str]]:
     with _opened(rrf_path) as rrf_file:
         for line_number, rrf_line in enumerate(lines(rrf_file, MAX_LINE), 1):
             if rrf_line is None:
-                raise InputError("the row is too long", "Use a whole release.", path=rrf_path, row=line_number)
+                raise InputError("the row is too long", "Use a complete release.", path=rrf_path, row=line_number)
             values = rrf_line.decode("utf-8", "replace").rstrip("\r\n").split("|")
             if len(values) < column_count + 1:
                 raise InputError(
-                    f"the row has not {column_count} values", "Use a whole release.", path=rrf_path, row=line_number
+                    f"the row has not {column_count} values", "Use a complete release.", path=rrf_path, row=line_number
                 )
             yield values
 
 
 def _opened(path: Path) -> BinaryIO:
-    return files.open_regular_file(path, hint="Name the folder with META's files.")
+    return files.open_regular_file(path, hint="Give the folder with META's files.")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from kgp_loaders.question_files import ParquetQuestions, below, parquet_files, read_json_rows, said
+from kgp_loaders.question_files import ParquetQuestions, below, parquet_files, question_and_answer, read_json_rows
 from kgplatform.batches import Reject
 from kgplatform.datasets.questions import Question, QuestionSource
 from kgplatform.errors import InputError
@@ -67,12 +67,12 @@ class VQARAD:
                 yield question if isinstance(question, Question) else Reject(json_path, row_number, question)
 
     def _question(self, record: Any, part_name: str) -> Question | str:
-        texts = said(record)
+        texts = question_and_answer(record)
         if isinstance(texts, str):
             return texts
         image_name, question_id = below(record.get("image_name"), self.images), record.get("qid")
         if image_name is None:
-            return "image_name is no path below the images' folder"
+            return "image_name is not a path below the images' folder"
         if isinstance(question_id, bool) or not isinstance(question_id, int | str) or not str(question_id).strip():
             return "there is no qid"
         if not part_name:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kgp_models.towers.tokens import Tokenize
 
 BATCH: Final = 64  # texts
-MAX_TOKENS: Final = 512  # tokens; reports have some 100
+MAX_TOKENS: Final = 512  # tokens; reports have about 100
 
 
 def transformer(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:

@@ -40,7 +40,7 @@ UPDATED = parse_query(
     "MATCH (n:Image|Run|ImageVector|ConceptVector) RETURN labels(n) AS labels, properties(n) AS properties",
 )
 # Of a session rather than of the work, or rounded below: not compared.
-OF_A_SESSION = {"started", "finished", "seconds", "attempts", "source", "position", "beat"}
+SESSION_PROPERTIES = {"started", "finished", "seconds", "attempts", "source", "position", "beat"}
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def _rounded(properties: Mapping[str, Any]) -> dict[str, Any]:
         if property_name == "embedding"
         else property_value
         for property_name, property_value in sorted(properties.items())
-        if property_name not in OF_A_SESSION and not property_name.startswith(("rows_", "batch"))
+        if property_name not in SESSION_PROPERTIES and not property_name.startswith(("rows_", "batch"))
     }
 
 

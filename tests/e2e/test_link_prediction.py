@@ -182,4 +182,4 @@ def test_tuning_keeps_the_best_trial_and_does_none_twice(trained_transe_folder: 
     command[-1] = "tranze"
     unknown_model = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert unknown_model.returncode == 2
-    assert "nothing to try of tranze" in unknown_model.stderr
+    assert "there are no trials for tranze" in unknown_model.stderr

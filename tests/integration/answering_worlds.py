@@ -16,23 +16,29 @@ from tests.integration.sources import write_medmkg
 from tests.unit.models.vqa import vqa_world as world
 
 
-def write_medmkg_release(known: Knowledge, folder: Path) -> Path:
+def write_medmkg_release(knowledge: Knowledge, folder: Path) -> Path:
     """A graph in the form of the release, its images with their paths."""
     medmkg_rows = [
         (
-            known.images[image_number].id,
+            knowledge.images[image_number].id,
             STANCES[stance],
-            known.cuis[concept],
-            known.images[image_number].path,
-            known.concepts[concept],
+            knowledge.cuis[concept],
+            knowledge.images[image_number].path,
+            knowledge.concepts[concept],
         )
-        for image_number, stance, concept in known.stances.tolist()
+        for image_number, stance, concept in knowledge.stances.tolist()
     ]
     medmkg_rows += [
-        (known.cuis[head], known.relation_names[relation], known.cuis[tail], known.concepts[head], known.concepts[tail])
-        for head, relation, tail in known.relations.tolist()
+        (
+            knowledge.cuis[head],
+            knowledge.relation_names[relation],
+            knowledge.cuis[tail],
+            knowledge.concepts[head],
+            knowledge.concepts[tail],
+        )
+        for head, relation, tail in knowledge.relations.tolist()
     ]
-    mapping_rows = [f"{image.id},{image.path}" for image in known.images]
+    mapping_rows = [f"{image.id},{image.path}" for image in knowledge.images]
     return write_medmkg(folder, [",".join(medmkg_row) for medmkg_row in medmkg_rows], mapping_rows)
 
 

@@ -43,8 +43,8 @@ def search_images(graph: Graph, text: str = "", encoder: FakeEncoder = FAKE, **o
     return Searcher(graph, lambda: encoder).search(text, **options)
 
 
-def ids(found: SearchResult) -> list[str]:
-    return [hit.id for hit in found.hits]
+def ids(search_result: SearchResult) -> list[str]:
+    return [hit.id for hit in search_result.hits]
 
 
 def cosines(graph: Graph, text: str, kind: str = "I") -> dict[str, float]:
@@ -57,7 +57,7 @@ def cosines(graph: Graph, text: str, kind: str = "I") -> dict[str, float]:
 
 
 def expected_image_ids(
-    graph: Graph, text: str, wanted: tuple[str, ...] = (), stance: str = "POSITIVE", without: tuple[str, ...] = ()
+    graph: Graph, text: str, concepts: tuple[str, ...] = (), stance: str = "POSITIVE", without: tuple[str, ...] = ()
 ) -> list[str]:
     """Ids of the images that fulfil the conditions, most similar first, else highest NaF first."""
     stances = {(edge_row["i"], edge_row["r"], edge_row["c"]) for edge_row in graph.read(EDGES)}
@@ -65,7 +65,7 @@ def expected_image_ids(
     candidates = [
         image_id
         for image_id in naf_scores
-        if all((image_id, stance, cui) in stances for cui in wanted)
+        if all((image_id, stance, cui) in stances for cui in concepts)
         and not any((image_id, "POSITIVE", cui) in stances for cui in without)
     ]
     similarities = cosines(graph, text) if text else {}

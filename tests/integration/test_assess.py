@@ -67,7 +67,7 @@ def test_the_command_writes_a_workbook_with_reports_only_when_asked(
     failed_run = kgp(
         "assess", "sample", assessment_folder / "o.xlsx", "--reports", "reports", assessment_folder / "other.csv"
     )
-    assert (failed_run.code, "none of these reports is of one of the images" in failed_run.err) == (1, True)
+    assert (failed_run.code, "none of these reports belongs to one of the images" in failed_run.err) == (1, True)
     assert not (assessment_folder / "o.xlsx").exists()
     assert kgp("assess", "sample", assessment_folder / "w.xls").code == 2
     completed = kgp("assess", "sample", assessment_folder / "w.xlsx", "--force", "--reports", "openi", report_folder)

@@ -109,10 +109,10 @@ def test_an_export_of_the_released_graph(released_medmkg_triples: Triples) -> No
     ],
 )
 def test_the_splits_of_the_released_graph(
-    released_medmkg_triples: Triples, kind: str, wanted: dict[str, tuple[str, int, int]]
+    released_medmkg_triples: Triples, kind: str, expected: dict[str, tuple[str, int, int]]
 ) -> None:
     findings = audit_split(splits.make(kind, released_medmkg_triples))
-    assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in findings} == wanted
+    assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in findings} == expected
     if kind == "paper":
         assert findings[0].title.endswith("1,264 reversed, 529 parallel")
 
@@ -149,8 +149,8 @@ def test_the_command_fails_on_what_it_is_told_to_fail_on(
     text_audit = kgp("audit", "--export", export_folder, "--split", leaking_split, "--fail-on", "never")
     assert text_audit.code == 0
     assert (
-        "KGP-A201   1,291   3,539  test triples whose ends training joins: 1,264 reversed, 529 parallel"
-        in text_audit.out
+        "KGP-A201   1,291   3,539  test triples whose head and tail are joined in training: "
+        "1,264 reversed, 529 parallel" in text_audit.out
     )
     clean_audit = kgp("audit", "--export", export_folder, "--split", clean_split, "--fail-on", "warning", "--json")
     assert clean_audit.code == 1

@@ -53,14 +53,14 @@ def test_no_file_lets_reports_leave(
         (consent_studies_folder, "--llm", "m", "--llm-url", remote_url),
     ):
         completed = kgp("construct", "run", *arguments)
-        assert (completed.code, "remote_consent is no setting of a file" in completed.err) == (1, True), (
+        assert (completed.code, "remote_consent cannot be set in a file" in completed.err) == (1, True), (
             arguments,
             completed.err,
         )
     with_settings(consent_studies_folder, f"{{model: m, url: '{remote_url}'}}")
     completed = kgp("construct", "run", consent_studies_folder, "--remote-consent")
     assert (completed.code, "llm.url is another machine" in completed.err) == (1, True), completed.err
-    assert canary_model_server.asked == []
+    assert canary_model_server.requests == []
 
 
 def test_a_data_folder_sends_none_of_its_images_or_reports(
@@ -71,7 +71,7 @@ def test_a_data_folder_sends_none_of_its_images_or_reports(
         completed = kgp("generate", "--images", consent_studies_folder, *options)
         assert completed.code in (1, 2)
         assert "remote" in completed.err
-    assert canary_model_server.asked == []
+    assert canary_model_server.requests == []
 
 
 def test_with_the_option_a_file_that_the_user_names_is_followed(
@@ -83,7 +83,7 @@ def test_with_the_option_a_file_that_the_user_names_is_followed(
     refused_run = kgp("construct", "run", settings_file)
     assert refused_run.code == 2
     assert "--remote-consent" in refused_run.err
-    assert canary_model_server.asked == []
+    assert canary_model_server.requests == []
     completed = kgp("construct", "run", settings_file, "--remote-consent")
     assert completed.code == 0, completed.err
-    assert canary_model_server.asked
+    assert canary_model_server.requests

@@ -115,7 +115,7 @@ def test_a_model_that_answers_by_the_truth_gives_the_true_graph_exactly(
         completed = kgp(
             "construct", "run", phantom_reports_folder, "--llm", "truthful", "--llm-url", server.url, "--json"
         )
-        request_count = len(server.asked)
+        request_count = len(server.requests)
     assert completed.code == 0, completed.err
     assert _graph_edges(graph) == _true_edges(phantom_reports_folder)
     usage = completed.json["language_model"]
@@ -138,16 +138,16 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(
         process = subprocess.Popen(
             command, env={**os.environ, "KGP_HOME": str(settings.home)}, stdout=subprocess.DEVNULL
         )
-        while len(server.asked) < 12:
+        while len(server.requests) < 12:
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.wait()
         time.sleep(0.3)
-        earlier = [json.dumps(messages) for messages in server.asked]
+        earlier = [json.dumps(messages) for messages in server.requests]
         completed = kgp("construct", "run", phantom_reports_folder, "--llm", "slow", "--llm-url", server.url, "--json")
         assert completed.code == 0, completed.err
-        requests_after = [json.dumps(messages) for messages in server.asked[len(earlier) :]]
+        requests_after = [json.dumps(messages) for messages in server.requests[len(earlier) :]]
     repeated = set(earlier) & set(requests_after)
     assert len(repeated) <= 2  # those under way as it was killed
     assert completed.json["language_model"]["cached"] == len(earlier) - len(repeated)
@@ -206,11 +206,11 @@ def test_reports_do_not_leave_this_machine_without_consent(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["."], 1, "there are no settings of a construction here"),
-        (["a", "b", "c"], 2, "say what the reports are and where"),
+        (["."], 1, "there are no construction settings here"),
+        (["a", "b", "c"], 2, "the kind of reports and their path are missing"),
         (["FOLDER", "--tagger", "nobody"], 2, "no tagger called nobody"),
         (["FOLDER", "--keep", "missing.csv"], 1, "missing.csv: no such file"),
-        (["FOLDER", "--llm", "m", "--llm-url", "nonsense"], 2, "url cannot be that"),
+        (["FOLDER", "--llm", "m", "--llm-url", "nonsense"], 2, "the language model's setting url has an invalid value"),
         (["FOLDER", "--llm", "m", "--llm-url", "http://127.0.0.1:9/v1"], 1, "does not answer"),
     ],
 )

@@ -198,20 +198,20 @@ def test_an_undo_that_was_interrupted_is_finished_by_the_next(graph: Graph, sett
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("what", ["ingest", "undo"] if rounds(0, 1) else ["ingest"])
+@pytest.mark.parametrize("action", ["ingest", "undo"] if rounds(0, 1) else ["ingest"])
 def test_a_command_that_is_interrupted_at_random_says_so_and_goes_on(
-    what: str, graph: Graph, settings: Settings, tmp_path: Path
+    action: str, graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
     """Ctrl-C and SIGTERM to the command that a user types, then the same command again."""
     medmkg_folder = write_medmkg(tmp_path / "small", small_rows(300, 60))
     run_id = ingest(graph, MedMKG.find(medmkg_folder)).run
-    arguments = ["runs", "undo", run_id] if what == "undo" else ["ingest", "medmkg", str(medmkg_folder)]
-    if what == "undo":
+    arguments = ["runs", "undo", run_id] if action == "undo" else ["ingest", "medmkg", str(medmkg_folder)]
+    if action == "undo":
         runs.undo(graph, run_id)
     expected_digest = str(digest(graph))
     random_source = random.Random(25)
     for interrupt_number in range(INTERRUPTS):
-        if what == "undo":
+        if action == "undo":
             ingest(graph, MedMKG.find(medmkg_folder))
         else:
             runs.undo(graph, run_id)

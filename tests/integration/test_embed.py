@@ -38,7 +38,7 @@ RUN = parse_query(
     "// A run.\n// param run string: it\n"
     "MATCH (r:Run {id: $run}) RETURN r.trained_on AS trained_on, r.warnings AS warnings",
 )
-DRAWN = parse_query("t/d", "// All are synthetic.\nMATCH (i:Image) SET i.dataset = 'Phantom'")
+ALL_SYNTHETIC = parse_query("t/d", "// All are synthetic.\nMATCH (i:Image) SET i.dataset = 'Phantom'")
 PATH = parse_query("t/p", "// A path.\n// param path string: it\nMATCH (i:Image {id: 'I10000003'}) SET i.path = $path")
 
 
@@ -99,7 +99,7 @@ def test_the_same_call_twice_changes_nothing(unembedded_graph: Graph, embedding_
         IMAGES,
         CONCEPTS,
     )
-    assert (counting_encoder.asked, second_outcome.indexed) == ([], [])
+    assert (counting_encoder.requests, second_outcome.indexed) == ([], [])
     assert everything(unembedded_graph) == first_state
 
 
@@ -118,7 +118,7 @@ def test_images_that_come_later_are_added(unembedded_graph: Graph, embedding_ima
     unembedded_graph.write(NEW_IMAGE)
     counting_encoder = FakeEncoder()
     assert embed_images(unembedded_graph, embedding_image_root, counting_encoder).images.done == 1
-    assert counting_encoder.asked == [embedding_image_root / "p" / "7.png"]
+    assert counting_encoder.requests == [embedding_image_root / "p" / "7.png"]
     np.testing.assert_array_equal(embedded(unembedded_graph)["I7"][0], embedded(unembedded_graph)["I10000007"][0])
 
 
@@ -160,10 +160,10 @@ def test_damaged_missing_and_escaping_images_are_told_and_left_out(
     outcome = embed_images(unembedded_graph, images_root, batch=5)
     problems = dict(outcome.problems)
     assert problems == {
-        "I10000000": "is no readable radiograph",
+        "I10000000": "is not a readable radiograph",
         "I10000001": "no file p/1.png",
-        "I10000002": "its path leads out of the folder",
-        "I10000003": "its path leads out of the folder",
+        "I10000002": "its path points outside the folder",
+        "I10000003": "its path points outside the folder",
     }
     assert outcome.images.done == IMAGES - 4
     assert runs.show(unembedded_graph, outcome.run)["run"]["rows_rejected"] == 4
@@ -184,7 +184,7 @@ def test_where_no_image_is_there_nothing_is_written(
     with pytest.raises(InputError, match=r"none of the 30 images is here; the first, I10000000: no file p/0\.png"):
         embed_images(unembedded_graph, tmp_path / "elsewhere", OTHER, replace=True)
     assert everything(unembedded_graph) == state_before
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         embed_images(unembedded_graph, tmp_path / "missing", OTHER, replace=True)
     with pytest.raises(UsageError, match="folder of the images is missing"):
         embed_images(unembedded_graph, None, OTHER, replace=True)
@@ -199,7 +199,7 @@ def test_all_damaged_exits_1_and_tells_five(
     completed = fake_embedding_kgp("embed", "--images", tmp_path / "root", "--only", "images")
     assert completed.code == 1
     assert f"images: 0 embedded, 0 before, {IMAGES} left out" in completed.out
-    assert completed.out.count("is no readable radiograph") == 5
+    assert completed.out.count("is not a readable radiograph") == 5
     assert "and 25 more" in completed.out
     assert "Traceback" not in completed.err
 
@@ -221,7 +221,7 @@ def test_an_empty_folder_and_one_of_other_images_are_errors_after_others_were_em
 
 def test_a_model_of_synthetic_images_warns_of_others(unembedded_graph: Graph, embedding_image_root: Path) -> None:
     encoder = FakeEncoder()
-    encoder.trained_on = trained_on.of_names(["Phantom"])
+    encoder.trained_on = trained_on.from_names(["Phantom"])
     outcome = embed_images(unembedded_graph, embedding_image_root, encoder)
     [warning] = outcome.warnings
     assert f"{IMAGES} of the {IMAGES} images are not known to be synthetic" in warning
@@ -230,7 +230,7 @@ def test_a_model_of_synthetic_images_warns_of_others(unembedded_graph: Graph, em
     search_result = Searcher(unembedded_graph, lambda: encoder).search("effusion")
     assert (search_result.warnings, search_result.trained_on) == ((warning,), encoder.trained_on)
     assert Searcher(unembedded_graph).search(concepts=["C9900000"]).warnings == ()
-    unembedded_graph.run_unmanaged(DRAWN)
+    unembedded_graph.run_unmanaged(ALL_SYNTHETIC)
     assert embed_images(unembedded_graph, embedding_image_root, encoder).warnings == ()
     assert Searcher(unembedded_graph, lambda: encoder).search("effusion").warnings == ()
     assert Searcher(unembedded_graph, lambda: FakeEncoder()).search("effusion").trained_on == trained_on.UNKNOWN

@@ -101,8 +101,8 @@ def test_undo_takes_the_embeddings_out_and_leaves_the_scores_current(
     naf.score(unembedded_graph)
     outcome = embed_images(unembedded_graph, embedding_image_root)
     undone = fake_embedding_kgp("runs", "undo", outcome.run)
-    assert undone.out == f"{outcome.run}: the embeddings of {IMAGES + CONCEPTS} nodes taken out\n"
-    assert undone.err == f"{outcome.run}: the embeddings of {IMAGES + CONCEPTS} nodes would go\n"
+    assert undone.out == f"{outcome.run}: the embeddings of {IMAGES + CONCEPTS} nodes removed\n"
+    assert undone.err == f"{outcome.run}: the embeddings of {IMAGES + CONCEPTS} nodes would be removed\n"
     assert embedded(unembedded_graph) == {}
     assert unembedded_graph.read(queries.get("naf/state"))[0]["current"]
     assert runs.show(unembedded_graph, outcome.run)["run"]["status"] == "undone"

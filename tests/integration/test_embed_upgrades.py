@@ -39,7 +39,7 @@ unembedded_graph = embedded_graphs.unembedded_graph
 fake_embedding_kgp = embedded_graphs.fake_embedding_kgp
 
 
-def as_an_earlier_version_wrote_it(loaded: Graph) -> None:
+def downgrade_graph(loaded: Graph) -> None:
     """Embeddings, their indexes and claims as they were."""
     for node_label, key_property in (("Image", "id"), ("Concept", "cui")):
         index_name = f"{node_label.lower()}_embedding"
@@ -70,7 +70,7 @@ def test_an_undo_takes_out_the_embeddings_of_an_earlier_version(
     unembedded_graph: Graph, embedding_image_root: Path
 ) -> None:
     outcome = embed_images(unembedded_graph, embedding_image_root)
-    as_an_earlier_version_wrote_it(unembedded_graph)
+    downgrade_graph(unembedded_graph)
     assert runs.preview(unembedded_graph, outcome.run).embeddings == IMAGES + CONCEPTS
     assert runs.undo(unembedded_graph, outcome.run).embeddings == IMAGES + CONCEPTS
     assert embedded(unembedded_graph) == {}
@@ -81,7 +81,7 @@ def test_a_load_moves_the_embeddings_of_an_earlier_version_and_makes_their_index
 ) -> None:
     embed_images(unembedded_graph, embedding_image_root)
     vectors_before = embedded(unembedded_graph)
-    as_an_earlier_version_wrote_it(unembedded_graph)
+    downgrade_graph(unembedded_graph)
     with pytest.raises(KgpError, match="an earlier version wrote the graph") as refused:
         Searcher(unembedded_graph, lambda: FAKE).search("effusion")
     assert "kgp embed" in refused.value.hint
@@ -96,7 +96,7 @@ def test_embeddings_of_an_earlier_version_are_not_computed_anew(
 ) -> None:
     embed_images(unembedded_graph, embedding_image_root)
     vectors_before = embedded(unembedded_graph)
-    as_an_earlier_version_wrote_it(unembedded_graph)
+    downgrade_graph(unembedded_graph)
     outcome = embed_images(unembedded_graph, None)  # no folder: no image is left
     assert (outcome.images.done, outcome.images.before, outcome.concepts.done) == (0, IMAGES, 0)
     assert_same_vectors(unembedded_graph, vectors_before)
@@ -115,7 +115,7 @@ def test_an_upgrade_that_was_killed_anywhere_is_finished_by_the_next(
     vectors_before, digest_before = embedded(unembedded_graph), str(digest(unembedded_graph))
     monkeypatch.setattr(upgrading, "VECTORS_AT_A_TIME", 25)
     for statement_count in range(20):
-        as_an_earlier_version_wrote_it(unembedded_graph)
+        downgrade_graph(unembedded_graph)
         with monkeypatch.context() as patched:
             was_killed = dies_after(patched, statement_count)
             with contextlib.suppress(_SimulatedKill):
@@ -175,7 +175,7 @@ def test_an_undo_deletes_vectors_with_their_images_and_says_so_before(
     assert embedded(unembedded_graph) == {}, "vectors go with their nodes"
     assert (preview.nodes, preview.embeddings) == (IMAGES + CONCEPTS, IMAGES + CONCEPTS)
     completed = fake_embedding_kgp("runs", "undo", source_run)
-    assert f"{source_run}: 0 edges and 0 nodes would go" in completed.err
+    assert f"{source_run}: 0 edges and 0 nodes would be removed" in completed.err
     run_record = runs.show(unembedded_graph, outcome.run)["run"]
     assert [run_record[count_name] for count_name in ("images", "concepts", "rows_written", "rows_read")] == [
         0,
@@ -193,7 +193,7 @@ def test_vectors_of_images_that_somebody_deleted_are_skipped_then_deleted(
     deleted_ids = [hit.id for hit in searcher.search("effusion", top=18).hits]
     delete_query = "// By hand.\n// param ids list: images\nMATCH (i:Image) WHERE i.id IN $ids DETACH DELETE i"
     unembedded_graph.write(parse_query("t/g", delete_query), ids=deleted_ids)
-    monkeypatch.setattr(searching, "ASKED", 10)
+    monkeypatch.setattr(searching, "CANDIDATES", 10)
     remaining_ids = {hit.id for hit in searcher.search("effusion", top=10).hits}
     assert len(remaining_ids) == 10
     assert not remaining_ids & {*deleted_ids}

@@ -20,15 +20,15 @@ def _query_rows(graph: Graph, name: str, **parameters: Any) -> list[dict[str, An
         return list(answer)
 
 
-def _path_nodes_and_types(found: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], set[str]]:
+def _path_nodes_and_types(path_rows: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], set[str]]:
     """The properties of the nodes of all paths, by name or id, and the types of their relationships."""
-    node_properties = [properties["properties"] for path_row in found for properties in path_row["path"]["nodes"]]
-    edge_types = {edge["type"] for path_row in found for edge in path_row["path"]["relationships"]}
+    node_properties = [properties["properties"] for path_row in path_rows for properties in path_row["path"]["nodes"]]
+    edge_types = {edge["type"] for path_row in path_rows for edge in path_row["path"]["relationships"]}
     return {properties.get("name") or properties["id"]: properties for properties in node_properties}, edge_types
 
 
 # The release has no predictions and nothing generated: test_predictions.py and test_radgraph.py make some.
-OF_MODELS = {
+MODEL_QUERIES = {
     f"explore/{name}"
     for name in (
         "predicted_links", "generated_triplets", "generated_subgraph", "seen_and_said", "generated_contradictions",
@@ -37,7 +37,7 @@ OF_MODELS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in queries.query_names("explore") if name not in OF_MODELS])
+@pytest.mark.parametrize("name", [name for name in queries.query_names("explore") if name not in MODEL_QUERIES])
 def test_every_query_answers_with_its_defaults(medmkg_graph: Graph, name: str) -> None:
     assert _query_rows(medmkg_graph, name.removeprefix("explore/"))
 

@@ -24,7 +24,7 @@ from kgplatform.graph import Graph
 from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests.conftest import Kgp
-from tests.integration.test_naf import algorithm1, pairs_of, reference_naf_ranking, reference_naf_scores
+from tests.integration.test_naf import algorithm1, read_pairs_by_image, reference_naf_ranking, reference_naf_scores
 
 pytestmark = pytest.mark.server
 
@@ -71,7 +71,7 @@ def released_medmkg_edges(data_dir: Path) -> set[Edge]:
 @pytest.fixture(scope="module")
 def naf_selected_images(data_dir: Path) -> set[str]:
     """What Algorithm 1 keeps, computed from the CSV."""
-    pairs = pairs_of(data_dir / "medmkg" / "MedMKG.csv")
+    pairs = read_pairs_by_image(data_dir / "medmkg" / "MedMKG.csv")
     return set(algorithm1(pairs, reference_naf_ranking(reference_naf_scores(pairs))))
 
 
@@ -195,7 +195,7 @@ def test_every_selection_against_the_csv(
          around(released_medmkg_edges - cross_edges, {"C0032285"}, 3)),
         (Selection(around=("C0032285",), hops=2, images=sample_ids, stances=("POSITIVE",)),
          around(sample_edges & positive_edges, {"C0032285"}, 2)),
-        (Selection(run=run_of(medmkg_graph)), released_medmkg_edges),
+        (Selection(run=only_run(medmkg_graph)), released_medmkg_edges),
     ]  # fmt: skip
     for selection, expected_edges in expected:
         triples = read_triples(medmkg_graph, selection)
@@ -204,7 +204,7 @@ def test_every_selection_against_the_csv(
         assert set(triples.relations) == {relation for _, relation, _ in expected_edges}, selection
 
 
-def run_of(graph: Graph) -> str:
+def only_run(graph: Graph) -> str:
     run_records = graph.read(parse_query("t/r", "// Runs.\nMATCH (r:Run) RETURN r.id AS id"))
     return str(run_records[0]["id"])
 

@@ -58,14 +58,17 @@ def test_only_what_a_run_asserts(graph: Graph, tmp_path: Path) -> None:
     second_run = handmade(graph, tmp_path, "b", shared_edge, second_edge)
     assert edges_by_key(read_triples(graph, Selection(run=first_run))) == {
         ("I1", "POSITIVE", "C0000000"),
-        keys_of(shared_edge),
+        edge_key(shared_edge),
     }
-    assert edges_by_key(read_triples(graph, Selection(run=second_run))) == {keys_of(shared_edge), keys_of(second_edge)}
-    assert edges_by_key(read_triples(graph, Selection(run=second_run, only="cross"))) == {keys_of(second_edge)}
-    assert edges_by_key(read_triples(graph, Selection(run=first_run, around=("I1",)))) == {keys_of(first_edge)}
+    assert edges_by_key(read_triples(graph, Selection(run=second_run))) == {
+        edge_key(shared_edge),
+        edge_key(second_edge),
+    }
+    assert edges_by_key(read_triples(graph, Selection(run=second_run, only="cross"))) == {edge_key(second_edge)}
+    assert edges_by_key(read_triples(graph, Selection(run=first_run, around=("I1",)))) == {edge_key(first_edge)}
 
 
-def keys_of(edge: tuple[tuple[str, str], str, tuple[str, str]]) -> Edge:
+def edge_key(edge: tuple[tuple[str, str], str, tuple[str, str]]) -> Edge:
     return edge[0][1], edge[1], edge[2][1]
 
 
@@ -86,10 +89,10 @@ def test_predictions_runs_and_foreign_nodes_are_never_exported(graph: Graph, tmp
     handmade(graph, tmp_path, "a", fact_edge, isa_edge)
     graph.write(HAND)
     triples = read_triples(graph)
-    assert edges_by_key(triples) == {keys_of(fact_edge), keys_of(isa_edge)}
+    assert edges_by_key(triples) == {edge_key(fact_edge), edge_key(isa_edge)}
     assert set(triples.labels) == {"I1", "C0000000", "C0000001"}
     selection = Selection(around=("I1",), hops=1)  # a prediction is no way to a neighbour
-    assert edges_by_key(read_triples(graph, selection)) == {keys_of(fact_edge)}
+    assert edges_by_key(read_triples(graph, selection)) == {edge_key(fact_edge)}
     with pytest.raises(NotFoundError, match="ASSERTS_NOT"):
         read_triples(graph, Selection(relations=("ASSERTS_NOT",)))
     with pytest.raises(NotFoundError, match="empty"):
@@ -118,7 +121,7 @@ def test_entities_go_with_their_images_and_keep_their_text(graph: Graph, tmp_pat
         presence="present",
     )
     all_triples = read_triples(graph)
-    assert edges_by_key(all_triples) == {keys_of(edge) for edge in (*image_edges, *location_edges, *concept_edges)}
+    assert edges_by_key(all_triples) == {edge_key(edge) for edge in (*image_edges, *location_edges, *concept_edges)}
     assert not any(
         "SECRET" in text_field for node in all_triples.nodes for text_field in (node.key, node.name, node.subject)
     )
@@ -127,10 +130,10 @@ def test_entities_go_with_their_images_and_keep_their_text(graph: Graph, tmp_pat
     assert named_triples.sha256 == all_triples.sha256
     image_triples = read_triples(graph, Selection(images=("I1",)))
     assert edges_by_key(image_triples) == {
-        keys_of(edge) for edge in (*image_edges[:2], location_edges[0], *concept_edges)
+        edge_key(edge) for edge in (*image_edges[:2], location_edges[0], *concept_edges)
     }
     assert edges_by_key(read_triples(graph, Selection(around=("E10",)))) == {
-        keys_of(edge) for edge in (*image_edges[2:], location_edges[1])
+        edge_key(edge) for edge in (*image_edges[2:], location_edges[1])
     }
 
 

@@ -42,7 +42,7 @@ LINKER = Linker(
     DictionaryTagger(Lexicon([Concept(EFFUSION, "effusion", ("T047",)), Concept(EDEMA, "edema", ("T046",))]))
 )
 SECTIONS = {"findings": f"Small effusion in the left lung. No edema. {CANARY}."}
-SAID = {
+REPLIES_BY_IMAGE = {
     "I1": "small, modify, effusion; effusion, located_at, left lung; edema, located_at, right lung; cat, is, x",
     "I2": "effusion, located_at, lung; effusion, modify, effusion",
     "I3": "none",
@@ -60,7 +60,7 @@ ALL = parse_query(
 )
 
 
-def given(names: str = "12345", reports: bool = True) -> GenerationInputs:
+def generation_inputs(names: str = "12345", reports: bool = True) -> GenerationInputs:
     input_rows = [
         Input(
             f"I{image_digit}",
@@ -83,28 +83,28 @@ def writer(backend: Any, reports: bool = True) -> Writer:
 def _generate_triplets(
     graph: Graph, backend: Fake, rows: GenerationInputs | None = None, **options: Any
 ) -> GenerationOutcome:
-    return generate_triplets(graph, given() if rows is None else rows, writer(backend), **options)
+    return generate_triplets(graph, generation_inputs() if rows is None else rows, writer(backend), **options)
 
 
 def _requested_ids(backend: Fake) -> list[str]:
-    return [request.id for request in backend.asked]
+    return [request.id for request in backend.requests]
 
 
 def test_a_generator_of_synthetic_images_warns_of_others_on_the_run_too(graph: Graph) -> None:
-    backend = Fake(SAID)
-    backend.trained_on = trained_on.of_names(["Phantom"])
-    outcome = generate_triplets(graph, given("2"), writer(backend))
+    backend = Fake(REPLIES_BY_IMAGE)
+    backend.trained_on = trained_on.from_names(["Phantom"])
+    outcome = generate_triplets(graph, generation_inputs("2"), writer(backend))
     [warning] = outcome.warnings
     assert "trained on synthetic images only (Phantom), and the image is not known to be synthetic" in warning
     [run_record] = graph.read(WARNED, run=outcome.run)
     assert run_record == {"trained_on": ["Phantom"], "warnings": [warning]}
     synthetic_inputs = GenerationInputs([Input("I3", Path("3.png"), {"dataset": "Phantom"})])
     assert generate_triplets(graph, synthetic_inputs, writer(backend)).warnings == []
-    assert generate_triplets(graph, given("4"), writer(Fake(SAID))).warnings == []
+    assert generate_triplets(graph, generation_inputs("4"), writer(Fake(REPLIES_BY_IMAGE))).warnings == []
 
 
 def test_the_stated_graph_is_written(graph: Graph) -> None:
-    outcome = _generate_triplets(graph, Fake(SAID))
+    outcome = _generate_triplets(graph, Fake(REPLIES_BY_IMAGE))
     report_mode, image_mode, model_name = "image and report", "image", "fake 1"
     assert query_tuples(graph, TRIPLETS) == [
         ("I1", "edema", "LOCATED_AT", "right lung", False, report_mode, 0.5, model_name, 1),
@@ -133,18 +133,18 @@ def test_the_stated_graph_is_written(graph: Graph) -> None:
 
 
 def test_the_same_again_changes_nothing_and_asks_nothing(graph: Graph) -> None:
-    _generate_triplets(graph, Fake(SAID))
+    _generate_triplets(graph, Fake(REPLIES_BY_IMAGE))
     first_digest = str(digest(graph))
-    second_backend = Fake(SAID)
+    second_backend = Fake(REPLIES_BY_IMAGE)
     outcome = _generate_triplets(graph, second_backend)
     assert (_requested_ids(second_backend), outcome.skipped, outcome.done, outcome.edges) == ([], 5, 0, 0)
     assert str(digest(graph)) == first_digest
 
 
 def test_the_figures_of_a_run_are_those_of_all_its_calls(graph: Graph) -> None:
-    first_outcome = _generate_triplets(graph, Fake(SAID), given("12"))
-    repeated = _generate_triplets(graph, Fake(SAID), given("12"))
-    second_outcome = _generate_triplets(graph, Fake(SAID), given("345"))
+    first_outcome = _generate_triplets(graph, Fake(REPLIES_BY_IMAGE), generation_inputs("12"))
+    repeated = _generate_triplets(graph, Fake(REPLIES_BY_IMAGE), generation_inputs("12"))
+    second_outcome = _generate_triplets(graph, Fake(REPLIES_BY_IMAGE), generation_inputs("345"))
     assert first_outcome.run == repeated.run == second_outcome.run
     assert first_outcome.in_run == repeated.in_run == {"images": 2, "triplets": 4, "edges": first_outcome.edges}
     assert second_outcome.in_run == {"images": 5, "triplets": 6, "edges": first_outcome.edges + second_outcome.edges}
@@ -162,8 +162,8 @@ def test_the_figures_of_a_run_are_those_of_all_its_calls(graph: Graph) -> None:
 
 
 def test_new_images_extend_the_run_as_if_all_had_been_there(graph: Graph) -> None:
-    first_outcome = _generate_triplets(graph, Fake(SAID), given("12"))
-    second_backend = Fake(SAID)
+    first_outcome = _generate_triplets(graph, Fake(REPLIES_BY_IMAGE), generation_inputs("12"))
+    second_backend = Fake(REPLIES_BY_IMAGE)
     second_outcome = _generate_triplets(graph, second_backend)
     assert (second_outcome.run, _requested_ids(second_backend), second_outcome.skipped) == (
         first_outcome.run,
@@ -172,17 +172,19 @@ def test_new_images_extend_the_run_as_if_all_had_been_there(graph: Graph) -> Non
     )
     extended_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
-    _generate_triplets(graph, Fake(SAID))
+    _generate_triplets(graph, Fake(REPLIES_BY_IMAGE))
     assert str(digest(graph)) == extended_digest
 
 
 def test_another_model_other_settings_or_no_reports_are_other_runs_beside_it(graph: Graph) -> None:
-    first_outcome = _generate_triplets(graph, Fake(SAID))
-    other_backend = Fake(SAID)
+    first_outcome = _generate_triplets(graph, Fake(REPLIES_BY_IMAGE))
+    other_backend = Fake(REPLIES_BY_IMAGE)
     other_backend.sha256 = "e" * 64
-    beam_backend = Fake(SAID)
+    beam_backend = Fake(REPLIES_BY_IMAGE)
     beam_backend.parameters = {"beams": 2}
-    plain_outcome = generate_triplets(graph, given(reports=False), writer(Fake(SAID), reports=False))
+    plain_outcome = generate_triplets(
+        graph, generation_inputs(reports=False), writer(Fake(REPLIES_BY_IMAGE), reports=False)
+    )
     run_ids = {
         first_outcome.run,
         plain_outcome.run,
@@ -197,13 +199,13 @@ def test_another_model_other_settings_or_no_reports_are_other_runs_beside_it(gra
 
 
 def test_a_run_that_crashes_in_the_middle_goes_on_to_the_same_graph(graph: Graph) -> None:
-    _generate_triplets(graph, Fake(SAID))
+    _generate_triplets(graph, Fake(REPLIES_BY_IMAGE))
     full_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
-    broken_backend = Fake(SAID, dies_after=1)
+    broken_backend = Fake(REPLIES_BY_IMAGE, dies_after=1)
     with pytest.raises(RuntimeError, match="has crashed"):
         _generate_triplets(graph, broken_backend)
-    second_backend = Fake(SAID)
+    second_backend = Fake(REPLIES_BY_IMAGE)
     outcome = _generate_triplets(graph, second_backend)
     assert (_requested_ids(broken_backend), _requested_ids(second_backend), outcome.skipped) == (
         ["I1", "I2"],
@@ -231,7 +233,7 @@ def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again
     graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
     input_rows = GenerationInputs([Input(image_id, None) for image_id in MANY])
-    whole_run = generate_triplets(graph, input_rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
+    full_run = generate_triplets(graph, input_rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
     full_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
     program = (
@@ -254,7 +256,7 @@ def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again
     assert 6 <= len(done_ids) < len(MANY)
     second_backend = Fake(MANY)
     outcome = generate_triplets(graph, input_rows, writer(second_backend), out=Path(replies_path))
-    assert outcome.run == whole_run
+    assert outcome.run == full_run
     assert Path(replies_path).read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert set(_requested_ids(second_backend)) == set(MANY) - done_ids
     assert str(digest(graph)) == full_digest
@@ -262,18 +264,18 @@ def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again
 
 def test_an_unreadable_image_is_told_and_asked_again_the_next_time(graph: Graph) -> None:
     first_outcome = _generate_triplets(
-        graph, Fake({image_id: reply_text for image_id, reply_text in SAID.items() if image_id != "I4"})
+        graph, Fake({image_id: reply_text for image_id, reply_text in REPLIES_BY_IMAGE.items() if image_id != "I4"})
     )
-    assert first_outcome.problems == [("I4", "no readable radiograph")]
+    assert first_outcome.problems == [("I4", "not a readable radiograph")]
     assert first_outcome.done == 4
-    second_backend = Fake(SAID)
+    second_backend = Fake(REPLIES_BY_IMAGE)
     second_outcome = _generate_triplets(graph, second_backend)
     assert (_requested_ids(second_backend), second_outcome.problems) == (["I4"], [])
 
 
 def test_a_generation_dry_run_reports_and_writes_nothing(graph: Graph, tmp_path: Path) -> None:
     digest_before = str(digest(graph))
-    outcome = _generate_triplets(graph, Fake(SAID), dry_run=True, out=tmp_path / "replies.jsonl")
+    outcome = _generate_triplets(graph, Fake(REPLIES_BY_IMAGE), dry_run=True, out=tmp_path / "replies.jsonl")
     assert (outcome.done, outcome.triplets, outcome.edges, outcome.dry_run) == (5, 7, 0, True)
     assert str(digest(graph)) == digest_before
     assert len((tmp_path / "replies.jsonl").read_text("utf-8").splitlines()) == 5
@@ -281,8 +283,8 @@ def test_a_generation_dry_run_reports_and_writes_nothing(graph: Graph, tmp_path:
 
 def test_replies_are_appended_to_a_file_and_no_report_is(graph: Graph, tmp_path: Path) -> None:
     replies_path = tmp_path / "replies.jsonl"
-    _generate_triplets(graph, Fake(SAID), given("12"), out=replies_path)
-    _generate_triplets(graph, Fake(SAID), out=replies_path)
+    _generate_triplets(graph, Fake(REPLIES_BY_IMAGE), generation_inputs("12"), out=replies_path)
+    _generate_triplets(graph, Fake(REPLIES_BY_IMAGE), out=replies_path)
     replies = [json.loads(reply_line) for reply_line in replies_path.read_text(encoding="utf-8").splitlines()]
     assert [reply["image"] for reply in replies] == ["I1", "I2", "I3", "I4", "I5"]
     assert replies[3]["triplets"] == [["nodule", "suggestive_of", "malignancy", 0.5]]
@@ -293,7 +295,7 @@ def test_undo_leaves_exactly_what_was_there(graph: Graph, tmp_path: Path) -> Non
     medmkg_rows = [f"I1,POSITIVE,{EFFUSION},Image_I1,Effusion", f"I9,NEGATIVE,{EDEMA},Image_I9,Edema"]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, ["I1,a/1.png", "I9,a/9.png"])))
     digest_before = str(digest(graph))
-    outcome = _generate_triplets(graph, Fake(SAID))
+    outcome = _generate_triplets(graph, Fake(REPLIES_BY_IMAGE))
     assert str(digest(graph)) != digest_before
     runs.undo(graph, outcome.run)
     assert str(digest(graph)) == digest_before
@@ -304,7 +306,9 @@ def test_images_are_known_by_their_path_but_not_where_two_share_it(graph: Graph,
     mapping_rows = ["I1,a/one.png", "I2,a/two.jpg", "I3,a/two.jpg"]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, mapping_rows)))
     _generate_triplets(
-        graph, Fake(SAID), GenerationInputs([Input("I5", Path("5.png"), {"dataset": "images", "path": "a/five.png"})])
+        graph,
+        Fake(REPLIES_BY_IMAGE),
+        GenerationInputs([Input("I5", Path("5.png"), {"dataset": "images", "path": "a/five.png"})]),
     )
     assert images_by_path(graph) == {"a/one.png": "I1"}
 
@@ -312,7 +316,7 @@ def test_images_are_known_by_their_path_but_not_where_two_share_it(graph: Graph,
 def test_what_a_generator_sees_without_the_report_can_contradict_it(graph: Graph, tmp_path: Path) -> None:
     medmkg_rows = [f"I5,NEGATIVE,{EDEMA},Image_I5,Edema", f"I4,NEGATIVE,{EFFUSION},Image_I4,Effusion"]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, [])))
-    _generate_triplets(graph, Fake(SAID))
+    _generate_triplets(graph, Fake(REPLIES_BY_IMAGE))
     named_query = queries.get("explore/generated_contradictions")
     with open_query(graph, named_query.text, named_query.bind({})) as answer:
         assert [
@@ -327,12 +331,12 @@ def test_images_that_were_only_looked_at_change_no_naf_score(graph: Graph, tmp_p
     ]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, [])))
     naf.score(graph)
-    scores_before = naf_of(graph)
-    _generate_triplets(graph, Fake(SAID))
+    scores_before = naf_by_image(graph)
+    _generate_triplets(graph, Fake(REPLIES_BY_IMAGE))
     naf.score(graph)
-    assert {image_id: naf_score for image_id, naf_score in naf_of(graph).items() if naf_score} == scores_before
+    assert {image_id: naf_score for image_id, naf_score in naf_by_image(graph).items() if naf_score} == scores_before
 
 
-def naf_of(graph: Graph) -> dict[str, float]:
+def naf_by_image(graph: Graph) -> dict[str, float]:
     naf_query = parse_query("t/n", "// NaF.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf")
     return {image_row["id"]: image_row["naf"] for image_row in graph.read(naf_query)}

@@ -44,7 +44,7 @@ def test_the_command_on_a_data_set_writes_linked_triplets_and_the_next_time_noth
     first_digest = str(digest(graph))
     second_run = kgp(*arguments)
     assert second_run.code == 0, second_run.err
-    assert "6 images: 0 looked at, 6 done before, 0 not read" in second_run.out
+    assert "6 images: 0 processed, 6 already done, 0 not read" in second_run.out
     assert str(digest(graph)) == first_digest
     assert kgp("runs", "undo", first_run.json["run"]).code == 0
     assert query_tuples(graph, ENTITIES) == []
@@ -100,8 +100,8 @@ def test_the_command_on_a_folder_of_pictures_finds_the_graphs_images(
         replies_path,
     )
     assert completed.code == 0, completed.err
-    assert "3 images: 2 looked at, 0 done before, 1 not read" in completed.out
-    assert "no readable radiograph" in completed.out
+    assert "3 images: 2 processed, 0 already done, 1 not read" in completed.out
+    assert "not a readable radiograph" in completed.out
     assert CANARY not in completed.out + completed.err + replies_path.read_text("utf-8")
     image_ids = [json.loads(reply_line)["image"] for reply_line in replies_path.read_text("utf-8").splitlines()]
     assert "I5" in image_ids
@@ -131,12 +131,12 @@ def test_wrong_generate_input_is_a_single_clear_line(
     model_options = ("--model", tiny_generator_folder / "vlm-kg")
     cases: list[tuple[tuple[str | Path, ...], int, str]] = [
         ((tmp_path / "missing", *model_options), 1, "no such file or folder"),
-        ((tmp_path / "pipe", *model_options), 1, "is no regular file"),
+        ((tmp_path / "pipe", *model_options), 1, "is not a regular file"),
         ((tmp_path / "empty", *model_options), 1, "there is no image here"),
         ((image_path, "--model", tmp_path / "empty"), 1, "there is no generator here"),
         ((image_path, *model_options, "--beams", "0"), 2, "beams"),
         ((image_path, *model_options, "--beams", "65"), 2, "beams must be 1 to 64"),
-        ((image_path, *model_options, "--reports", image_path), 1, "these are no reports"),
+        ((image_path, *model_options, "--reports", image_path), 1, "these are not reports"),
         (
             (image_path, "--llm", "m", "--llm-url", "https://llm.example.com/v1"),
             2,
@@ -169,7 +169,7 @@ def test_the_command_asks_a_served_model(graph: Graph, kgp: Kgp, synthetic_studi
         first_run = kgp(*arguments, "--json")
         assert first_run.code == 0, first_run.err
         second_run = kgp(*arguments, "--json")
-        assert len(server.asked) == 3
+        assert len(server.requests) == 3
     assert (first_run.json["done"], second_run.json["skipped"]) == (3, 3)
     assert [triplet_row[1:4] for triplet_row in query_tuples(graph, TRIPLETS)] == [
         ("pleural effusion", "LOCATED_AT", "left lung")

@@ -27,13 +27,13 @@ class Generated:
     """A batch as `kgp generate` writes it, entity by entity."""
 
     def __init__(self) -> None:
-        self.batch = GraphBatch(given=0)
+        self.batch = GraphBatch(stated_edges=0)
 
     def edge(self, head: NodeRef, relation: str, tail: NodeRef, **properties: Any) -> EdgeRef:
         self.batch.edges[head, relation, tail] = properties
         for end_node in (head, tail):
             self.batch.nodes.setdefault(end_node, {})
-        self.batch.given = len(self.batch.edges)
+        self.batch.stated_edges = len(self.batch.edges)
         return head, relation, tail
 
     def entity(self, image: str, model: str, number: int, **properties: Any) -> NodeRef:

@@ -174,9 +174,9 @@ def test_a_server_that_stops_answering_is_left_in_time(settings: Settings, slow_
         assert time.monotonic() - start_time < 10
 
 
-@pytest.mark.parametrize("what", ["list", "text", "maps"])
+@pytest.mark.parametrize("record_kind", ["list", "text", "maps"])
 def test_a_record_is_bounded_as_it_arrives(
-    settings: Settings, graph: Graph, monkeypatch: pytest.MonkeyPatch, what: str
+    settings: Settings, graph: Graph, monkeypatch: pytest.MonkeyPatch, record_kind: str
 ) -> None:
     monkeypatch.setattr(readonly, "check_cost", lambda tokens, parameters: None)
     statements = {
@@ -184,7 +184,7 @@ def test_a_record_is_bounded_as_it_arrives(
         "text": "RETURN reduce(s='abcdefgh', i IN range(1, 19) | s + s) AS x",
         "maps": "RETURN [i IN range(1, 3000000) | {}] AS x",
     }
-    with pytest.raises(DatabaseError, match="more than 2 MiB"), open_query(graph, statements[what]) as answer:
+    with pytest.raises(DatabaseError, match="more than 2 MiB"), open_query(graph, statements[record_kind]) as answer:
         list(answer)
     assert _server_answers(settings)
 

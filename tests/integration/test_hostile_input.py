@@ -37,7 +37,7 @@ def _write_csv(path: Path, header: list[str], rows: list[list[str]]) -> Path:
     return path
 
 
-def one_field_hostile(good_fields: list[str], hostile_texts: list[str]) -> list[list[str]]:
+def with_one_hostile_field(good_fields: list[str], hostile_texts: list[str]) -> list[list[str]]:
     """A good row with each of its fields replaced by each hostile text."""
     return [
         [*good_fields[:field_index], hostile_text, *good_fields[field_index + 1 :]]
@@ -67,7 +67,7 @@ def test_triples(graph: Graph, tmp_path: Path) -> None:
     good_fields = ["a", "Gene", "A", "knows", "b", "Gene", "B"]
     column_names = ["head", "head_type", "head_name", "relation", "tail", "tail_type", "tail_name"]
     hostile_texts = payloads(1_000)
-    csv_rows = one_field_hostile(good_fields, hostile_texts)
+    csv_rows = with_one_hostile_field(good_fields, hostile_texts)
     # As a name, each payload belongs to a node of its own, so that it can be found again.
     csv_rows += [
         [f"n{field_index}", "Gene", hostile_text, "knows", "b", "Gene", "B"]
@@ -83,7 +83,7 @@ def test_triples(graph: Graph, tmp_path: Path) -> None:
 def test_medmkg(graph: Graph, tmp_path: Path) -> None:
     good_fields = ["C9900001", "isa", "C9900002", "A", "B"]
     hostile_texts = payloads(1_000)
-    csv_rows = one_field_hostile(good_fields, hostile_texts)
+    csv_rows = with_one_hostile_field(good_fields, hostile_texts)
     csv_rows += [
         [f"C98{field_index:05d}", "isa", "C9900002", hostile_text, "B"]
         for field_index, hostile_text in enumerate(hostile_texts)

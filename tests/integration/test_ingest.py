@@ -31,7 +31,7 @@ CONCEPT = parse_query(
 IMAGE = parse_query(
     "t/i", "// An image.\n// param id string: its id\nMATCH (i:Image {id: $id}) RETURN properties(i) AS p"
 )
-THING = parse_query(
+ENTITY_PROPERTIES = parse_query(
     "t/n", "// A thing.\n// param id string: its id\nMATCH (n:Thing {id: $id}) RETURN properties(n) AS p"
 )
 EDGES = parse_query(
@@ -192,7 +192,7 @@ def test_at_a_terminal_an_undo_says_what_goes_and_asks(graph: Graph, settings: S
     assert (refused.returncode, refused.stdout) == (1, "")
     preview = runs.preview(graph, old_load.run)
     assert (preview.edges, preview.kept_edges) == (158, 20)
-    assert f"{old_load.run}: 158 edges and {preview.nodes} nodes would go; 20 edges and" in refused.stderr
+    assert f"{old_load.run}: 158 edges and {preview.nodes} nodes would be removed; 20 edges and" in refused.stderr
     assert str(digest(graph)) == digest_before
     undone = runs.undo(graph, old_load.run)
     assert (undone.edges, undone.nodes) == (preview.edges, preview.nodes), "it does what it said"
@@ -206,8 +206,8 @@ def test_an_undone_run_has_nothing_to_undo_and_leaves_the_scores_current(
     assert kgp("runs", "undo", undone_load.run).code == 0
     naf.score(graph)
     repeated = kgp("runs", "undo", undone_load.run)
-    assert (repeated.code, repeated.out) == (0, f"{undone_load.run}: 0 edges and 0 nodes taken out\n")
-    assert f"{undone_load.run} is undone already: there is nothing to take out" in repeated.err
+    assert (repeated.code, repeated.out) == (0, f"{undone_load.run}: 0 edges and 0 nodes removed\n")
+    assert f"{undone_load.run} is already undone: there is nothing to remove" in repeated.err
     naf.filter_images(graph)  # it raises KgpError where the scores are out of date
 
 
@@ -294,11 +294,11 @@ def test_a_name_that_a_later_file_states_is_taken_where_the_first_had_none(graph
     nameless_path.write_text("head,head_type,relation,tail\nP,Gene,binds,Q\n")
     named_path.write_text("head,head_type,head_name,relation,tail\nP,Gene,Protein P,inhibits,Q\n")
     nameless_load = ingest(graph, Triples(nameless_path))
-    assert "name" not in graph.read(THING, id="Gene:P")[0]["p"]
+    assert "name" not in graph.read(ENTITY_PROPERTIES, id="Gene:P")[0]["p"]
     ingest(graph, Triples(named_path))
-    assert graph.read(THING, id="Gene:P")[0]["p"]["name"] == "Protein P"
+    assert graph.read(ENTITY_PROPERTIES, id="Gene:P")[0]["p"]["name"] == "Protein P"
     runs.undo(graph, nameless_load.run)
-    assert graph.read(THING, id="Gene:P")[0]["p"]["name"] == "Protein P"
+    assert graph.read(ENTITY_PROPERTIES, id="Gene:P")[0]["p"]["name"] == "Protein P"
 
 
 @pytest.mark.parametrize(

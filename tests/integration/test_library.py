@@ -55,7 +55,7 @@ def test_every_example_of_the_documentation_runs(
 def test_every_public_name_is_documented_and_can_be_had() -> None:
     for name in kgplatform.__all__:
         assert getattr(kgplatform, name).__doc__, name
-    assert set(kgplatform.__all__) - set(kgplatform._OF_LIBRARY) == set(plugins.registered_names("functions"))
+    assert set(kgplatform.__all__) - set(kgplatform._LIBRARY_FUNCTIONS) == set(plugins.registered_names("functions"))
     with pytest.raises(AttributeError):
         _ = kgplatform.nothing
 
@@ -63,7 +63,7 @@ def test_every_public_name_is_documented_and_can_be_had() -> None:
 def test_a_query_is_checked_as_the_command_checks_it(knowledge_graph: KnowledgeGraph) -> None:
     with pytest.raises(QueryRefused):
         knowledge_graph.query("CREATE (n:Note)")
-    with pytest.raises(QueryRefused, match="platform's own work"):
+    with pytest.raises(QueryRefused, match="internal query of the platform"):
         knowledge_graph.query("ingest/finish")
     with pytest.raises(NotFoundError, match="no query"):
         knowledge_graph.query("explore/figure4")

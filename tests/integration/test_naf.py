@@ -31,7 +31,7 @@ STANCES = {"POSITIVE", "NEGATIVE", "UNCERTAIN"}
 Pairs = set[tuple[str, str, str]]
 
 
-def pairs_of(path: Path) -> Pairs:
+def read_pairs_by_image(path: Path) -> Pairs:
     with path.open(newline="", encoding="utf-8") as csv_file:
         return {
             (csv_row["Head"], csv_row["Relation"], csv_row["Tail"])
@@ -72,7 +72,7 @@ def algorithm1(pairs: Pairs, order: list[str]) -> list[str]:
 
 @pytest.mark.data
 def test_scores_and_ranks_of_the_released_graph(medmkg_graph: Graph, data_dir: Path) -> None:
-    expected = reference_naf_scores(pairs_of(data_dir / "medmkg" / "MedMKG.csv"))
+    expected = reference_naf_scores(read_pairs_by_image(data_dir / "medmkg" / "MedMKG.csv"))
     scores_by_image = {score_row["id"]: score_row for score_row in medmkg_graph.read(SCORES)}
     assert scores_by_image.keys() == expected.keys()
     assert len(scores_by_image) == 4_868
@@ -88,7 +88,7 @@ def test_scores_and_ranks_of_the_released_graph(medmkg_graph: Graph, data_dir: P
 
 @pytest.mark.data
 def test_algorithm_1_keeps_the_first_4641_images(medmkg_graph: Graph, data_dir: Path) -> None:
-    pairs = pairs_of(data_dir / "medmkg" / "MedMKG.csv")
+    pairs = read_pairs_by_image(data_dir / "medmkg" / "MedMKG.csv")
     filtered = naf.filter_images(medmkg_graph)
     assert (filtered.kept, filtered.images, filtered.concepts) == (4_641, 4_868, 3_149)
     kept_ids = {score_row["id"] for score_row in medmkg_graph.read(SCORES) if score_row["kept"]}
@@ -113,7 +113,7 @@ def test_greedy_cover_is_a_cover_and_never_larger_than_algorithm_1(medmkg_graph:
     greedy = naf.filter_images(medmkg_graph, "greedy")
     kept_ids = {score_row["id"] for score_row in medmkg_graph.read(SCORES) if score_row["kept"]}
     algorithm = naf.filter_images(medmkg_graph)
-    pairs = pairs_of(data_dir / "medmkg" / "MedMKG.csv")
+    pairs = read_pairs_by_image(data_dir / "medmkg" / "MedMKG.csv")
     assert {concept for image, _, concept in pairs if image in kept_ids} == {concept for _, _, concept in pairs}
     assert len(kept_ids) == greedy.kept < algorithm.kept
 
@@ -121,7 +121,7 @@ def test_greedy_cover_is_a_cover_and_never_larger_than_algorithm_1(medmkg_graph:
 @pytest.mark.data
 def test_the_filtered_graph_can_be_exported_and_read_again(medmkg_graph: Graph, tmp_path: Path) -> None:
     naf.filter_images(medmkg_graph)
-    row_counts = naf.export_kept(medmkg_graph, tmp_path)
+    row_counts = naf.export_selected(medmkg_graph, tmp_path)
     batches = list(MedMKG.find(tmp_path).batches(10**9))
     assert not any(batch.rejects for batch in batches)
     edges = [edge for batch in batches for edge in batch.edges]

@@ -105,7 +105,7 @@ def test_a_relation_that_joins_all_there_is_leaves_nothing_to_predict(
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "graph", medmkg_rows)))
     triple_split = splits.make("paper", read_triples(graph, Selection()), 0)
     quick_settings = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 1}
-    train_link_model(TrainingSettings.of(quick_settings), triple_split, folder=tmp_path / "model")
+    train_link_model(TrainingSettings.from_document(quick_settings), triple_split, folder=tmp_path / "model")
     monkeypatch.setenv("KGP_HOME", str(settings.home))
     with pytest.raises(KgpError, match="there is nothing to predict: the graph has every link") as refused:
         predict.predict_links_command(tmp_path / "model", "POSITIVE", head=None, tail=None, write=True)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.server
 
 MANY = "UNWIND range(1, 12345) AS x RETURN x, 'text ' + x AS text"
 FAILS = "UNWIND range(1, 5000) AS x RETURN 1 / (4000 - x) AS y"  # by a division by zero, after thousands of rows
-MADE = parse_query(
+CREATED_GRAPH = parse_query(
     "t/m", "// Two nodes.\nCREATE (:Image {id: 'I1', naf: 1.0})-[:POSITIVE]->(:Concept {cui: 'C0000001', name: 'x'})"
 )
 
@@ -175,7 +175,7 @@ def test_memory_stays_flat_over_many_rows(graph: Graph, settings: Settings) -> N
     ],
 )
 def test_a_name_that_the_graph_lacks_is_reported_on_stderr(graph: Graph, kgp: Kgp, text: str, remark: str) -> None:
-    graph.write(MADE)
+    graph.write(CREATED_GRAPH)
     completed = kgp("query", text, "--json")
     assert isinstance(completed.json, list)
     assert completed.code == 0
@@ -187,7 +187,7 @@ def test_known_names_and_named_queries_cause_no_remark(graph: Graph, kgp: Kgp) -
     for query_name in queries.query_names("explore")[:3]:
         completed = kgp("query", query_name)
         assert (completed.code, "warning" in completed.err) == (0, False), completed.err
-    graph.write(MADE)
+    graph.write(CREATED_GRAPH)
     statement = "MATCH (i:Image)-[:POSITIVE]->(c:Concept), (d:Concept) WHERE i.naf > 0 RETURN i.id, c.name, d.cui"
     assert "warning" not in kgp("query", statement, "--json").err
 

@@ -19,10 +19,10 @@ pytestmark = pytest.mark.server
 
 
 def _named_edges(edges: list[SubgraphEdge]) -> list[tuple[str, str, str]]:
-    return [(_shown(edge.head), _shown(edge.tail), edge.kind) for edge in edges]
+    return [(_node_label(edge.head), _node_label(edge.tail), edge.kind) for edge in edges]
 
 
-def _shown(node: SubgraphNode) -> str:
+def _node_label(node: SubgraphNode) -> str:
     return node.key if node.image else node.name
 
 
@@ -44,7 +44,7 @@ def test_questions_of_vqa_rad_on_the_released_graph(
     cuis = [[knowledge.cuis[concept] for concept in concepts] for concepts in question_concepts]
     live_subgraphs = subgraphs(medmkg_graph, cuis, hops=hops, images=images)
     for concepts, edges in zip(question_concepts, live_subgraphs, strict=True):
-        expected = [(head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.of(concepts))]
+        expected = [(head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.subgraph(concepts))]
         assert _named_edges(edges) == expected
 
 
@@ -59,7 +59,7 @@ def test_unknown_concepts_and_names_that_are_not_there(graph: Graph, tmp_path: P
     knowledge = read_knowledge(graph)
     neighbourhoods = Neighbourhoods(knowledge)
     assert _named_edges(edges) == [
-        (head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.of([0, 1]))
+        (head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.subgraph([0, 1]))
     ]
     assert len(edges) == 4
     assert len(subgraphs(graph, [["C0000001", "C0000002"]], cap=2)[0]) == 2

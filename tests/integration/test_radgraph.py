@@ -185,7 +185,7 @@ def test_damaged_graphs_go_to_the_reject_file(graph: Graph, kgp: Kgp, tmp_path: 
     )
     stopped_run = kgp("ingest", "radgraph", graphs_path, "--no-link")
     assert stopped_run.code == 1
-    assert f"{graphs_path}, row 1: entity 1: a relation leads to an entity that is not there" in stopped_run.err
+    assert f"{graphs_path}, row 1: entity 1: a relation leads to an entity that does not exist" in stopped_run.err
     assert counts(graph) == {}
     skipping_run = kgp("ingest", "radgraph", graphs_path, "--no-link", "--on-error", "skip", cwd=tmp_path)
     assert skipping_run.code == 0, skipping_run.err

@@ -16,7 +16,7 @@ from kgplatform.readonly import DEEPEST, MAX_QUERY_LENGTH, check_query, open_que
 
 pytestmark = pytest.mark.server
 DATA = Path(__file__).parent.parent / "data"
-GIVEN = {"cui": "C0004144", "cuis": ["C0004144"], "set": 1, "name": "x", "rows": [{"cui": "C0000001"}], "k": "x"}
+PARAMETERS = {"cui": "C0004144", "cuis": ["C0004144"], "set": 1, "name": "x", "rows": [{"cui": "C0000001"}], "k": "x"}
 
 
 def corpus(name: str) -> list[str]:
@@ -25,7 +25,7 @@ def corpus(name: str) -> list[str]:
 
 
 def _statement_rows(graph: Graph, text: str, seconds: float = 30, limit: int = 10_000) -> list[dict[str, object]]:
-    with open_query(graph, text, GIVEN, seconds=seconds, limit=limit) as answer:
+    with open_query(graph, text, PARAMETERS, seconds=seconds, limit=limit) as answer:
         return list(answer)
 
 
@@ -93,7 +93,7 @@ def test_nearly_all_are_refused_by_the_guard_and_not_left_to_the_server(medmkg_g
     unrefused = []
     for statement in corpus("hostile"):
         try:
-            check_query(medmkg_graph, statement, GIVEN, seconds=5)
+            check_query(medmkg_graph, statement, PARAMETERS, seconds=5)
         except QueryRefused:
             continue
         except DatabaseError:

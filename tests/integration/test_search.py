@@ -49,16 +49,16 @@ CONDITIONS = [
 ]
 
 
-@pytest.mark.parametrize(("wanted", "stance", "without"), CONDITIONS)
+@pytest.mark.parametrize(("concepts", "stance", "without"), CONDITIONS)
 @pytest.mark.parametrize("text", ["", "effusion on the left"])
 def test_concepts_filter_by_stance(
-    searchable_graph: Graph, text: str, wanted: tuple[str, ...], stance: str, without: tuple[str, ...]
+    searchable_graph: Graph, text: str, concepts: tuple[str, ...], stance: str, without: tuple[str, ...]
 ) -> None:
     search_result = search_images(
-        searchable_graph, text, concepts=wanted, stance=Stance(stance), without=without, top=IMAGES
+        searchable_graph, text, concepts=concepts, stance=Stance(stance), without=without, top=IMAGES
     )
-    assert ids(search_result) == expected_image_ids(searchable_graph, text, wanted, stance, without)
-    assert bool(search_result.hits) == (wanted != without)
+    assert ids(search_result) == expected_image_ids(searchable_graph, text, concepts, stance, without)
+    assert bool(search_result.hits) == (concepts != without)
 
 
 def test_a_text_with_only_without(searchable_graph: Graph) -> None:
@@ -108,7 +108,7 @@ def large_image_graph(graph: Graph) -> Iterator[tuple[Graph, NDArray[np.float32]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "without", "route"),
+    ("concepts", "without", "route"),
     [
         (["C0000001"], [], True),
         (["C0000001"], ["C0000003"], True),
@@ -121,7 +121,7 @@ def large_image_graph(graph: Graph) -> Iterator[tuple[Graph, NDArray[np.float32]
 )
 def test_both_routes_of_the_hybrid_query_agree_with_numpy(
     large_image_graph: tuple[Graph, NDArray[np.float32], list[set[str]]],
-    wanted: list[str],
+    concepts: list[str],
     without: list[str],
     route: bool,
 ) -> None:
@@ -130,7 +130,7 @@ def test_both_routes_of_the_hybrid_query_agree_with_numpy(
     candidates = [
         image_number
         for image_number, image_cuis in enumerate(cuis_by_image)
-        if set(wanted) <= image_cuis and not set(without) & image_cuis
+        if set(concepts) <= image_cuis and not set(without) & image_cuis
     ]
     nearest = sorted(candidates, key=lambda image_number: -vectors[image_number] @ query_vector)[:10]
     for max_compared, uses_index in ((0, route), (10_000, False)):
@@ -138,7 +138,7 @@ def test_both_routes_of_the_hybrid_query_agree_with_numpy(
             queries.get("search/image_both"),
             vector=query_vector.tolist(),
             model="m",
-            wanted=wanted,
+            wanted=concepts,
             without=without,
             stance="POSITIVE",
             compared=max_compared,
@@ -168,7 +168,7 @@ def test_by_concepts_images_are_ranked_by_the_names_near_the_text(searchable_gra
         (cui, similarity_score)
         for cui, similarity_score in name_similarities
         if any(concept_cui == cui for _, concept_cui in positive_edges) and similarity_score > 0
-    ][: search.NEAR]
+    ][: search.CONCEPTS_PER_TEXT]
     assert [(concept.cui, round(concept.similarity, 4)) for concept in search_result.near] == [
         (cui, round(similarity_score, 4)) for cui, similarity_score in used_concepts
     ]

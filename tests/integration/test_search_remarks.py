@@ -42,7 +42,9 @@ def test_without_embeddings_it_says_how_to_make_them(graph: Graph, tmp_path: Pat
         search_images(graph, "effusion", by=Part.CONCEPTS)
     search_result = search_images(graph, concepts=["C9900003"])
     assert search_result.hits
-    assert search_result.notes == ("the NaF scores have not been computed, and rank the images: run `kgp naf score`",)
+    assert search_result.notes == (
+        "the images are ranked by NaF scores that have not been computed: run `kgp naf score`",
+    )
 
 
 def test_another_model_and_a_missing_or_foreign_index_are_told(searchable_graph: Graph) -> None:
@@ -158,7 +160,7 @@ def test_the_encoder_is_opened_once_and_only_for_a_text(searchable_graph: Graph)
     searcher.search("effusion")
     searcher.search("edema")
     assert open_calls == [1]
-    assert EncoderIdentity.of(FAKE).digits == FAKE.sha256[:16]
+    assert EncoderIdentity.from_encoder(FAKE).digits == FAKE.sha256[:16]
 
 
 # The command.

@@ -32,21 +32,23 @@ SETTINGS = VQASettings(
 )
 
 
-def trained_vqa_model(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tuple[build.VQAModel, Path]:
+def trained_vqa_model(
+    graph: Graph, question_set: QuestionSet, folder: Path, method: str
+) -> tuple[build.VQAModel, Path]:
     """A model of the tiny world, on disk; its graph is read from Neo4j."""
-    inputs = build.VQAInputs(asked, read_knowledge(graph), folder / "graph")
-    towers_seen = build.encode_questions(world.tiny_frozen_backbone(), asked.questions, inputs)
+    inputs = build.VQAInputs(question_set, read_knowledge(graph), folder / "graph")
+    features = build.encode_questions(world.tiny_frozen_backbone(), question_set.questions, inputs)
     settings = replace(SETTINGS, method=method)  # type: ignore[arg-type]
     model_folder = folder / method
-    base_model = build.fit(replace(settings, method="base"), inputs, towers_seen, model_folder / "work" / "base", 1)
-    model = build.fit(settings, inputs, towers_seen, model_folder / "work" / "method", 1)
+    base_model = build.fit(replace(settings, method="base"), inputs, features, model_folder / "work" / "base", 1)
+    model = build.fit(settings, inputs, features, model_folder / "work" / "method", 1)
     checkpoint.save_vqa_model(
         model_folder,
         model,
         base_model,
         settings,
         inputs=inputs,
-        towers=towers_seen.backbone,
+        towers=features.backbone,
         backbone="small",
         data={},
         figures={},
@@ -65,7 +67,7 @@ def test_it_answers_as_it_did_from_arrays(
     monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.tiny_frozen_backbone())
     model, model_folder = trained_vqa_model(graph, vqa_question_set, vqa_answering_folder, method)
     answerer = Answerer(checkpoint.load_vqa_model(model_folder), graph, images=vqa_answering_folder / "graph")
-    for question, expected_probability in zip(model.questions, model.test.said, strict=True):
+    for question, expected_probability in zip(model.questions, model.test.probabilities, strict=True):
         reply = answerer.ask(question.path, question.text)
         assert reply.flags == ()
         assert reply.by == method
@@ -76,7 +78,7 @@ def test_it_answers_as_it_did_from_arrays(
             float(expected_probability), abs=0.01
         )  # its weights are kept as half floats
     assert any(abs(contribution) > 0 for _, contribution in reply.edges)
-    assert {node.name for node, _ in reply.shown} <= {*world.FINDINGS}
+    assert {node.name for node, _ in reply.image_concepts} <= {*world.FINDINGS}
 
 
 class TestFlags:
@@ -111,7 +113,7 @@ class TestFlags:
     def test_a_model_of_synthetic_studies_refuses_what_it_does_not_know(
         self, answerer: Answerer, vqa_answering_folder: Path, question_text: str, message: str, hint: str
     ) -> None:
-        synthetic_model = replace(answerer.model, trained_on=trained_on.of_names(["Phantom"]))
+        synthetic_model = replace(answerer.model, trained_on=trained_on.from_names(["Phantom"]))
         for image_path in (vqa_answering_folder / "asked" / "0.png", None):
             with pytest.raises(InputError, match=message) as raised:
                 Answerer(synthetic_model, answerer.graph).ask(image_path, question_text)
@@ -120,7 +122,7 @@ class TestFlags:
     def test_words_that_a_model_of_synthetic_studies_does_not_read_are_a_flag(
         self, answerer: Answerer, vqa_answering_folder: Path
     ) -> None:
-        synthetic_model = replace(answerer.model, trained_on=trained_on.of_names(["Phantom"]))
+        synthetic_model = replace(answerer.model, trained_on=trained_on.from_names(["Phantom"]))
         reply = Answerer(synthetic_model, answerer.graph).ask(
             vqa_answering_folder / "asked" / "0.png", "Is there a huge calcified effusion?"
         )
@@ -166,7 +168,7 @@ class TestFlags:
                 answerer.ask(vqa_answering_folder / "asked" / "0.png", question_text)
 
     def test_an_image_that_is_not_synthetic_is_warned_of(self, answerer: Answerer, vqa_answering_folder: Path) -> None:
-        synthetic_model = replace(answerer.model, trained_on=trained_on.of_names(["Phantom"]))
+        synthetic_model = replace(answerer.model, trained_on=trained_on.from_names(["Phantom"]))
         reply = Answerer(synthetic_model, answerer.graph).ask(
             vqa_answering_folder / "asked" / "0.png", "Is there effusion?"
         )
@@ -176,7 +178,7 @@ class TestFlags:
     def test_without_an_image_the_base_model_answers(self, answerer: Answerer) -> None:
         reply = answerer.ask(None, "Is there effusion?")
         assert reply.flags == (answering.WITHOUT_IMAGE,)
-        assert (reply.by, reply.probability, reply.shown) == ("base", reply.base, ())
+        assert (reply.by, reply.probability, reply.image_concepts) == ("base", reply.base, ())
         assert 0 < reply.probability < 1
 
     def test_a_name_that_is_guessed_is_told(self, answerer: Answerer, vqa_answering_folder: Path) -> None:

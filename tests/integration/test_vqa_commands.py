@@ -135,7 +135,7 @@ class TestCommands:
             "ask", tmp_path / "none.png", "Is there a pneumothorax?", "--without-image", *model_options, "--json"
         )
         assert (base_run.json["by"], base_run.json["flags"]) == ("base", [answering.WITHOUT_IMAGE])
-        assert f"note: {tmp_path / 'none.png'} is not looked at" in base_run.err
+        assert f"note: {tmp_path / 'none.png'} is ignored: --without-image" in base_run.err
 
     def test_what_the_graph_knows_is_not_asked_and_controls_are_not_for_use(
         self, graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path

@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx2
 import openai
 
-MAX_ANSWER: Final = 2 << 20  # bytes; an answer of 100,000 tokens has some 400,000
+MAX_ANSWER: Final = 2 << 20  # bytes; an answer of 100,000 tokens has about 400,000
 
 
 class BadAnswer(openai.OpenAIError):

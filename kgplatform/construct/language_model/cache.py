@@ -77,5 +77,5 @@ class Cache:
         self._database.close()
 
     def _damaged(self) -> InputError:
-        hint = "Remove it, or name another by llm.cache; then the model is asked again."
-        return InputError("the answers kept from earlier cannot be read or written", hint, path=self._path)
+        hint = "Delete it, or set another path with llm.cache; then the model is asked again."
+        return InputError("the cached answers cannot be read or written", hint, path=self._path)

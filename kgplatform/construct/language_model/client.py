@@ -18,8 +18,8 @@ from kgplatform.errors import KgpError
 from kgplatform.extras import missing
 
 OPENAI_HOST: Final = "api.openai.com"
-MAX_TOKENS: Final = 1_000_000_000  # of one answer; more is no count
-MAX_UNREACHED: Final = 10  # requests in a row that nobody answers, after which the endpoint counts as gone
+MAX_TOKENS: Final = 1_000_000_000  # of one answer; more is not a plausible count
+MAX_UNREACHED: Final = 10  # unanswered requests in a row, after which the endpoint counts as unreachable
 
 
 class Completion(NamedTuple):
@@ -67,14 +67,14 @@ class Client:
         self._lock = threading.Lock()
         self._answered = False
         self._unreached = 0  # requests in a row
-        logging.getLogger("openai").setLevel(logging.WARNING)  # at DEBUG it writes down what is asked
+        logging.getLogger("openai").setLevel(logging.WARNING)  # at DEBUG it logs the requests
         request_timeout = openai.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
         self._http = Bounded(
             settings.timeout,
             timeout=request_timeout,
             follow_redirects=False,
             trust_env=not is_local(settings.url),
-            headers={"Accept-Encoding": "identity"},  # so that the bytes that come bound the bytes that are kept
+            headers={"Accept-Encoding": "identity"},  # so that the limit on received bytes limits memory
         )
         self._client = openai.AsyncOpenAI(
             api_key=_key(settings.url, os.environ if env is None else env),
@@ -92,7 +92,7 @@ class Client:
         """
         self._wait()
         try:
-            reply = self._said(messages)
+            reply = self._completion(messages)
         except Unanswered as error:
             if error.unreachable:
                 self._note_unreached(error.why)
@@ -101,7 +101,7 @@ class Client:
             self._answered, self._unreached = True, 0
         return reply
 
-    def _said(self, messages: Sequence[Any]) -> Completion:
+    def _completion(self, messages: Sequence[Any]) -> Completion:
         openai = self._openai
         try:
             completion = self._loop.call(partial(self._answer, messages))
@@ -116,9 +116,9 @@ class Client:
         except openai.APIStatusError as error:
             raise self._status(error.status_code) from None
         except (openai.OpenAIError, AttributeError, TypeError, ValueError, LookupError, RecursionError):
-            raise Unanswered("the answer is not of the API's form", unreachable=False) from None
+            raise Unanswered("the answer does not follow the API", unreachable=False) from None
         if not isinstance(reply_text, str):
-            raise Unanswered("the answer is not of the API's form", unreachable=False)
+            raise Unanswered("the answer does not follow the API", unreachable=False)
         return Completion(reply_text, *token_counts)
 
     async def _answer(self, messages: Sequence[Any]) -> Any:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from kgplatform.errors import UsageError
 
 
-def host_of(url: str) -> str | None:
+def url_host(url: str) -> str | None:
     """The host of an address; None where it is no address. ``[::1].evil.example`` is none, though urlsplit reads it."""
     try:
         url_parts = urlsplit(url)
@@ -29,7 +29,7 @@ def is_local(url: str) -> bool:
 
     Other names are not looked up: what they resolve to can change between the check and the request.
     """
-    host_name = host_of(url) or ""
+    host_name = url_host(url) or ""
     if host_name == "localhost":
         return True
     try:
@@ -38,8 +38,8 @@ def is_local(url: str) -> bool:
         return False
 
 
-def check_consent(url: str, *, credentialed: bool, consent: bool, what: str = "the reports") -> None:
-    """Raises `UsageError` where reports (or `what` else) would leave this machine without the user's word."""
+def check_consent(url: str, *, credentialed: bool, consent: bool, content: str = "the reports") -> None:
+    """Raises `UsageError` where reports (or `content` else) would leave this machine without the user's word."""
     if is_local(url) or consent:
         return
     agreement = (
@@ -49,6 +49,6 @@ def check_consent(url: str, *, credentialed: bool, consent: bool, what: str = "t
         else ""
     )
     raise UsageError(
-        f"{what} would leave this machine, to {host_of(url)}",
+        f"{content} would leave this machine, to {url_host(url)}",
         f"{agreement}If you may send them there, say so: --remote-consent.",
     )

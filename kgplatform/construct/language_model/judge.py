@@ -26,10 +26,10 @@ class Usage:
 
     reports: int = 0
     requests: int = 0
-    cached: int = 0  # reports whose answer was kept from earlier
+    cached: int = 0  # reports whose answer was in the cache
     asked_again: int = 0
     fell_back: int = 0  # reports that the rules decided
-    foreign: int = 0  # concepts that were no candidates
+    foreign: int = 0  # concepts that were not candidates
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None
@@ -68,7 +68,7 @@ class LLMJudge:
         self._cache = cache
         self._client = Client(settings)
         self._lock = threading.Lock()
-        self._given_up: set[str] = set()  # so that a second pass over the reports decides as the first
+        self._abandoned_keys: set[str] = set()  # so that a second pass over the reports decides as the first
         self._counted: set[str] = set()  # a load passes over its reports twice
         self._began = time.monotonic()
 
@@ -111,16 +111,16 @@ class LLMJudge:
             self._counted.add(cache_key)
             self.usage.reports += is_first_pass
             self.usage.cached += is_first_pass and cached_answer is not None
-            already_given_up = cache_key in self._given_up
+            is_abandoned = cache_key in self._abandoned_keys
         if cached_answer is not None:
             return cached_answer
-        if already_given_up:
+        if is_abandoned:
             return None
         try:
             new_answer = self._ask(question_text, candidate_cuis)
         except (Unanswered, reply.ReplyError):
             with self._lock:
-                self._given_up.add(cache_key)
+                self._abandoned_keys.add(cache_key)
                 self.usage.fell_back += 1
             return None
         self._cache.put(cache_key, new_answer)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from kgplatform.schema import Stance
 
-MAX_REPLY: Final = 200_000  # characters; the longest true one has some 3,000
+MAX_REPLY: Final = 200_000  # characters; the longest correct one has about 3,000
 
 _START: Final = re.compile(r"\*{3}[ \t]*start[ \t]*\*{3}", re.IGNORECASE)
 _END: Final = re.compile(r"\*{3}[ \t]*end[ \t]*\*{3}", re.IGNORECASE)
@@ -31,7 +31,7 @@ class JudgeReply(NamedTuple):
 
     edges: tuple[tuple[str, Stance], ...]
     neutral: int = 0
-    foreign: int = 0  # concepts that were no candidates
+    foreign: int = 0  # concepts that were not candidates
     ended: bool = True  # whether the end mark was there
 
 
@@ -67,4 +67,4 @@ def read_reply(text: str, candidates: Collection[str]) -> JudgeReply:
 
 def _understood(separator: str) -> None:
     if _BETWEEN.fullmatch(separator) is None:
-        raise ReplyError("there is something between the entries that is none")
+        raise ReplyError("there is text between the entries that is not an entry")

@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
 
-from kgplatform.construct.language_model.consent import host_of
+from kgplatform.construct.language_model.consent import url_host
 from kgplatform.errors import InputError, UsageError
 from kgplatform.yaml_settings import (
     Flag,
     FromYAML,
     NeverInFile,
     Text,
+    parse_settings,
     setting_error,
-    settings_of_document,
 )
 
 OLLAMA: Final = "http://127.0.0.1:11434/v1"
@@ -82,13 +82,15 @@ class LLMSettings(FromYAML):
             "requests_per_minute": self.requests_per_minute is not None and not 0 < self.requests_per_minute < inf,
         }
         if invalid_names := [setting_name for setting_name, is_invalid in invalid_settings.items() if is_invalid]:
-            raise UsageError(f"the language model's {invalid_names[0]} cannot be that", "See docs/language-model.md.")
+            raise UsageError(
+                f"the language model's setting {invalid_names[0]} has an invalid value", "See docs/language-model.md."
+            )
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], *, remote_consent: bool = False) -> LLMSettings:
+    def from_document(cls, document: Mapping[str, Any], *, remote_consent: bool = False) -> LLMSettings:
         """The settings of a YAML mapping. Consent is not one of them: the user gives it. Raises `UsageError`."""
         try:
-            settings = settings_of_document(cls, given, "See docs/language-model.md.", prefix="llm.")
+            settings = parse_settings(cls, document, "See docs/language-model.md.", prefix="llm.")
         except InputError as error:
             raise UsageError(error.message, error.hint) from None
         return replace(settings, remote_consent=remote_consent)
@@ -97,7 +99,7 @@ class LLMSettings(FromYAML):
 def _is_url(address: str) -> bool:
     """Whether it is an http address, without a password."""
     return (
-        host_of(address) is not None
+        url_host(address) is not None
         and urlsplit(address).scheme in ("http", "https")
         and "@" not in urlsplit(address).netloc
     )

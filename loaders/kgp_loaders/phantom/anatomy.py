@@ -12,7 +12,7 @@ from kgp_loaders.phantom.patient import SIDES, Patient, sign
 from kgp_loaders.phantom.raster import Array, Grid, ball, bulge, cloud, follow, mottle, smooth_step, spline, stroke
 from kgp_loaders.phantom.skeleton import add_bones
 
-CM: Final = 1 / 38.0  # of the picture's side
+CM: Final = 1 / 38.0  # of the image's side
 _EDGE: Final = 0.007  # how soft the edge of an organ is
 _WALL: Final = {View.FRONTAL: 7.0, View.LATERAL: 8.5}  # cm of muscle, fat and blood where there is lung
 _POINTS: Final = 40  # of a vessel

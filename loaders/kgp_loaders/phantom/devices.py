@@ -8,7 +8,7 @@ import numpy as np
 
 from kgp_loaders.phantom.film import Film
 from kgp_loaders.phantom.findings import Kind, RadiographFinding, Side
-from kgp_loaders.phantom.pathology import Draw, film_position, sides_of
+from kgp_loaders.phantom.pathology import Draw, affected_sides, film_position
 from kgp_loaders.phantom.patient import sign
 from kgp_loaders.phantom.raster import ball, smooth_step, spline
 
@@ -40,7 +40,7 @@ def _ng_tube(film: Film, device: RadiographFinding, rng: np.random.Generator) ->
 def _central_line(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """From the neck or under the collarbone into the superior vena cava."""
     patient = film.patient
-    for side in sides_of(device):
+    for side in affected_sides(device):
         direction = sign(side)
         cava_points = [
             [-0.05, patient.carina - 0.05, 0.45],
@@ -57,7 +57,7 @@ def _central_line(film: Film, device: RadiographFinding, rng: np.random.Generato
 def _pacemaker(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """A box under the collarbone, and leads to the right atrium and ventricle."""
     patient = film.patient
-    for side in sides_of(device):
+    for side in affected_sides(device):
         direction = sign(side)
         box_centre = np.array([direction * 0.27, patient.apex + 0.12, 0.24])
         x, y = film_position(film, box_centre)
@@ -82,7 +82,7 @@ def _pacemaker(film: Film, device: RadiographFinding, rng: np.random.Generator) 
 def _chest_tube(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """From the side of the chest up towards the apex, a gap in its line where its last hole is."""
     patient = film.patient
-    for side in sides_of(device):
+    for side in affected_sides(device):
         direction, entry_height = sign(side), 0.6 * patient.dome(side) + 0.4 * patient.apex
         wall_offset = float(patient.wall(np.array([entry_height]), side)[0])
         knots = [
@@ -114,7 +114,7 @@ def _wires(film: Film, device: RadiographFinding, rng: np.random.Generator) -> N
 def _port(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """A chamber under the skin, and a catheter from it into the superior vena cava."""
     patient = film.patient
-    for side in sides_of(device):
+    for side in affected_sides(device):
         direction = sign(side)
         chamber_centre = np.array([direction * 0.21, patient.apex + 0.17, 0.25])
         x, y = film_position(film, chamber_centre)

@@ -18,7 +18,7 @@ class Lung:
     outer: Array
     inner: Array
     base: Array
-    field: Array  # 1 where this lung is in the picture, 0 elsewhere
+    field: Array  # 1 where this lung is in the image, 0 elsewhere
     air: Array  # cm
     vessels: Array  # cm, seen where there is air
 
@@ -45,6 +45,6 @@ class Film:
         """Take a share of the air out of a lung."""
         self.lungs[side].air *= 1.0 - np.clip(share, 0.0, 1.0)
 
-    def rod(self, places: Array, width: float, depth: float, rim: float = 0.0) -> None:
+    def rod(self, points: Array, width: float, depth: float, rim: float = 0.0) -> None:
         """Add a rod along places, of shape (…, points, 3)."""
-        self.added += stroke(self.grid, self.patient.project(places, self.view), width, depth, rim)
+        self.added += stroke(self.grid, self.patient.project(points, self.view), width, depth, rim)

@@ -33,7 +33,7 @@ MAX_IMAGES: Final = 2_000_000  # study numbers have seven free digits, and the m
 MAX_CONCEPTS: Final = 100_000  # CUIs that begin with C99
 
 _BY: Final = "kgp phantom build --images"
-_FIRST_LINE: Final = "An invented data set in the form of MedMKG, written by `kgp phantom build`."
+_FIRST_LINE: Final = "A synthetic data set in the form of MedMKG, written by `kgp phantom build`."
 _ROOT: Final = "physionet.org/files/mimic-cxr-jpg/2.0.0/files"
 
 _DEGREES: Final = (
@@ -174,9 +174,9 @@ class _Plan:
     def _offset(self) -> int:
         return int(self.random("numbers").random() * 10_000_000)
 
-    def random(self, what: str) -> random.Random:
+    def random(self, purpose: str) -> random.Random:
         """A separate generator for each part, so that one part can change without the others."""
-        return random.Random(f"kgp phantom {self.seed} {what}")  # noqa: S311  not for secrets
+        return random.Random(f"kgp phantom {self.seed} {purpose}")  # noqa: S311  not for secrets
 
     def cui(self, concept: int) -> str:
         return f"C99{(concept * 61_681 + self._offset) % MAX_CONCEPTS:05d}"  # 61,681 has no factor 2 or 5: all differ
@@ -316,7 +316,7 @@ def _write_readme(directory: Path, plan: _Plan) -> None:
         f"{_sha256(directory / file_name)}  {file_name}\n" for file_name in ("MedMKG.csv", "image_mapping.csv")
     )
     readme_text = (
-        f"{_FIRST_LINE}\n\nNo person, image or report stands behind it: concepts (C99...), images (I9...) and patients "
+        f"{_FIRST_LINE}\n\nIt is about no real person, image or report: concepts (C99...), images (I9...) and patients "
         f"(p9...) do not exist.\nWritten with --images {plan.images} --seed {plan.seed}.\n\nsha256:\n{checksums}"
     )
     (directory / "README.txt").write_text(readme_text, encoding="utf-8", newline="\n")

@@ -29,7 +29,7 @@ def write_images(folder: Path, study: SyntheticStudy, *, seed: int, size: int) -
         is_lateral = view == "LATERAL"
         # one generator a patient's view: the two images of a study show one chest
         rng = np.random.default_rng([seed, study.subject, int(is_lateral)])
-        pixels = render_radiograph(View.LATERAL if is_lateral else View.FRONTAL, study.shown, rng, size)
+        pixels = render_radiograph(View.LATERAL if is_lateral else View.FRONTAL, study.findings, rng, size)
         Image.fromarray(pixels).save(study_folder / f"{image_id}.png", compress_level=6)
         if study.number % DICOM_EVERY == 0:
             _write_dicom(study_folder / f"{image_id}.dcm", pixels, study, view, image_number)

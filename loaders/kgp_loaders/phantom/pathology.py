@@ -14,9 +14,9 @@ from kgp_loaders.phantom.patient import SIDES, Patient, sign
 from kgp_loaders.phantom.raster import Array, ball, cloud, mottle, smooth_step, spline
 
 _DEGREE: Final = {Severity.SMALL: 0, Severity.MODERATE: 1, Severity.LARGE: 2}
-_ROUND: Final = 0.03  # the corner of a lung that has drawn back
+_ROUND: Final = 0.03  # the corner of a collapsed lung
 # Share of the way from the apex to the dome, share of half the chest from the midline, and depth, of a zone's middle.
-_PLACES: Final = {
+_ZONE_CENTRES: Final = {
     Zone.UPPER: (0.27, 0.5, 0.5),
     Zone.MIDDLE: (0.62, 0.55, 0.36),
     Zone.LOWER: (0.84, 0.6, 0.66),
@@ -24,7 +24,7 @@ _PLACES: Final = {
 }
 
 
-def sides_of(item: RadiographFinding) -> tuple[Side, ...]:
+def affected_sides(item: RadiographFinding) -> tuple[Side, ...]:
     """The sides of a finding; both where none is said."""
     return (item.side,) if item.side in SIDES else SIDES
 
@@ -34,9 +34,9 @@ def grown(item: RadiographFinding, small: float, moderate: float, large: float) 
     return (small, moderate, large)[_DEGREE[item.severity]]
 
 
-def build_of(patient: Patient, shown: tuple[RadiographFinding, ...]) -> Patient:
+def altered_build(patient: Patient, findings: tuple[RadiographFinding, ...]) -> Patient:
     """The patient's build with the findings that change it: the heart, the spine, the diaphragm, the lungs' size."""
-    for finding in shown:
+    for finding in findings:
         match finding.kind:
             case Kind.CARDIOMEGALY:
                 patient = replace(patient, heart=patient.heart * grown(finding, 1.22, 1.38, 1.55))
@@ -44,7 +44,7 @@ def build_of(patient: Patient, shown: tuple[RadiographFinding, ...]) -> Patient:
                 direction = 1.0 if patient.lean > 0 else -1.0
                 patient = replace(patient, bend=direction * grown(finding, 0.025, 0.04, 0.06))
             case Kind.DIAPHRAGM:
-                rises = dict.fromkeys(sides_of(finding), grown(finding, 0.05, 0.08, 0.12))
+                rises = dict.fromkeys(affected_sides(finding), grown(finding, 0.05, 0.08, 0.12))
                 patient = replace(patient, rise={**patient.rise, **rises})
             case Kind.EMPHYSEMA:
                 dome_drop = grown(finding, 0.03, 0.045, 0.06)
@@ -60,18 +60,18 @@ def build_of(patient: Patient, shown: tuple[RadiographFinding, ...]) -> Patient:
     return patient
 
 
-def place_of(film: Film, side: Side, zone: Zone, rng: np.random.Generator, spread: float = 1.0) -> Array:
+def finding_position(film: Film, side: Side, zone: Zone, rng: np.random.Generator, spread: float = 1.0) -> Array:
     """A place in that zone, (x, y, z), a little off its middle."""
-    patient, (downward, outward, depth) = film.patient, _PLACES[zone]
+    patient, (downward, outward, depth) = film.patient, _ZONE_CENTRES[zone]
     jitter = rng.uniform(-1.0, 1.0, 3) * spread
     y = patient.apex + (downward + 0.06 * jitter[0]) * (patient.dome(side) - patient.apex)
     wall_distance = float(patient.wall(np.array([y]), side)[0])
     return np.array([sign(side) * wall_distance * (outward + 0.12 * jitter[1]), y, depth + 0.05 * jitter[2]])
 
 
-def film_position(film: Film, place: Array) -> tuple[float, float]:
+def film_position(film: Film, point: Array) -> tuple[float, float]:
     """Where a place falls in the picture."""
-    x, y = film.patient.project(place, film.view)
+    x, y = film.patient.project(point, film.view)
     return float(x), float(y)
 
 
@@ -86,7 +86,7 @@ def _outward(film: Film, side: Side) -> Array:
 def _effusion(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """Fluid with a meniscus: it stands higher at the wall."""
     patient, grid = film.patient, film.grid
-    for side in sides_of(finding):
+    for side in affected_sides(finding):
         fluid_height = grown(finding, 0.055, 0.15, 0.3) * rng.uniform(0.9, 1.1)
         wall_distance = _outward(film, side)
         meniscus = (0.03 + 0.35 * fluid_height) * np.exp(-np.maximum(wall_distance, 0.0) / 0.055)
@@ -100,7 +100,7 @@ def _pneumothorax(film: Film, finding: RadiographFinding, rng: np.random.Generat
     """Air next to a lung that has drawn back: a thin line, and no vessels beyond it."""
     patient, grid = film.patient, film.grid
     base_width = grown(finding, 0.028, 0.05, 0.1)
-    for side in sides_of(finding):
+    for side in affected_sides(finding):
         lung = film.lungs[side]
         height_share = np.clip((grid.y - patient.apex) / (patient.foot(side) - patient.apex), 0.0, 1.0)
         local_width = base_width * (1.25 - 0.8 * height_share)
@@ -113,15 +113,15 @@ def _pneumothorax(film: Film, finding: RadiographFinding, rng: np.random.Generat
         in_field = np.clip(lung.field * 1.4, 0.0, 1.0)
         lung.vessels = lung.vessels * (1.0 - outside)
         lung.air = lung.air * (1.0 + 0.16 * outside)
-        film.fill(side, 1.5 * base_width * (1.0 - outside))  # what has drawn back is denser
+        film.fill(side, 1.5 * base_width * (1.0 - outside))  # a collapsed lung is denser
         film.added += 1.1 * np.exp(-((edge_distance / 0.0035) ** 2)) * in_field
 
 
 def _consolidation(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """Air spaces filled in a patch with ragged edges, air left in the bronchi."""
     patch_size = grown(finding, 0.055, 0.085, 0.12)
-    for side in sides_of(finding):
-        position = place_of(film, side, finding.zone, rng, 0.6)
+    for side in affected_sides(finding):
+        position = finding_position(film, side, finding.zone, rng, 0.6)
         centre = film_position(film, position)
         patch = cloud(film.grid, centre, (patch_size * rng.uniform(1.0, 1.3), patch_size * rng.uniform(0.8, 1.1)))
         ragged = patch * (1.15 + 0.3 * mottle(rng, film.grid, 14) + 0.2 * mottle(rng, film.grid, 30))
@@ -138,9 +138,9 @@ def _consolidation(film: Film, finding: RadiographFinding, rng: np.random.Genera
 
 def _atelectasis(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """Plates of collapsed lung: bands across the base."""
-    for side in sides_of(finding):
+    for side in affected_sides(finding):
         for band_number in range(int(grown(finding, 1, 2, 3))):
-            centre = place_of(film, side, Zone.LOWER, rng, 0.5) - [0.0, 0.035 * band_number, 0.0]
+            centre = finding_position(film, side, Zone.LOWER, rng, 0.5) - [0.0, 0.035 * band_number, 0.0]
             length = grown(finding, 0.09, 0.12, 0.15) * rng.uniform(0.85, 1.1)
             half_axis = np.array([length * 0.5, rng.uniform(-0.02, 0.02), 0.5 * length])
             bend_offset = np.array([0.0, rng.uniform(-0.008, 0.008), 0.0])
@@ -151,8 +151,8 @@ def _atelectasis(film: Film, finding: RadiographFinding, rng: np.random.Generato
 def _round(
     film: Film, finding: RadiographFinding, rng: np.random.Generator, radius: float, depth: float, lobes: int
 ) -> None:
-    for side in sides_of(finding):
-        x, y = film_position(film, place_of(film, side, finding.zone, rng))
+    for side in affected_sides(finding):
+        x, y = film_position(film, finding_position(film, side, finding.zone, rng))
         for lobe in range(lobes):
             angle, offset = rng.uniform(0.0, 2 * np.pi), 0.0 if lobe == 0 else 0.45 * radius
             centre = (x + offset * float(np.cos(angle)), y + offset * float(np.sin(angle)))
@@ -201,7 +201,7 @@ def _emphysema(film: Film, finding: RadiographFinding, rng: np.random.Generator)
 def _interstitial(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """A net of fine lines, denser at the bases."""
     strength = grown(finding, 0.6, 1.0, 1.5)
-    for side in sides_of(finding):
+    for side in affected_sides(finding):
         network = 1.0 - np.minimum(np.abs(mottle(rng, film.grid, 52)), np.abs(mottle(rng, film.grid, 44))) * 2.2
         base_weight = 0.45 + 0.55 * smooth_step(film.grid.y - film.patient.carina - 0.05, 0.3)
         film.added += strength * np.maximum(0.0, network) * base_weight * film.lungs[side].field
@@ -210,7 +210,7 @@ def _interstitial(film: Film, finding: RadiographFinding, rng: np.random.Generat
 def _thickening(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """A cap on the apex, running down the side."""
     thickness = grown(finding, 0.016, 0.028, 0.042)
-    for side in sides_of(finding):
+    for side in affected_sides(finding):
         apex_distance = film.grid.y - film.patient.apex
         edge_distance = np.minimum(
             apex_distance * 0.85, _outward(film, side) + np.maximum(0.0, apex_distance - 0.12) * 0.5
@@ -221,7 +221,7 @@ def _thickening(film: Film, finding: RadiographFinding, rng: np.random.Generator
 def _fracture(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """A rib broken at the side: a gap, its ends apart, and swelling under it."""
     patient = film.patient
-    for side in sides_of(finding):
+    for side in affected_sides(finding):
         for rib_number in (6, 5, 7)[: int(grown(finding, 1, 1, 2))]:
             break_turn = rng.uniform(0.42, 0.5)
             gap_points = patient.rib(rib_number, side, np.linspace(break_turn - 0.012, break_turn + 0.012, 30))
@@ -236,7 +236,7 @@ def _fracture(film: Film, finding: RadiographFinding, rng: np.random.Generator) 
 
 def _hilum(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     radius = grown(finding, 0.036, 0.046, 0.06)
-    for side in sides_of(finding):
+    for side in affected_sides(finding):
         centre = np.array([sign(side) * 0.105, film.patient.carina + (0.05 if side is Side.LEFT else 0.08), 0.55])
         for _ in range(3):
             x, y = film_position(film, centre + rng.normal(0.0, 0.012, 3))

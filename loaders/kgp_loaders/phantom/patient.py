@@ -60,7 +60,7 @@ _LEFT_BORDER: Final = (
     (1.06, 0.61),
     (1.2, 0.5),
 )
-_HEART_TOP: Final = 0.47  # on that scale: above it lie the great vessels
+_HEART_TOP: Final = 0.47  # on that scale: the great vessels are above it
 _BREASTBONE: Final = ((0.0, 0.42), (0.12, 0.36), (0.2, 0.31), (0.35, 0.235), (0.55, 0.18), (0.75, 0.165), (1.0, 0.18))
 _BACK: Final = ((0.0, 0.64), (0.1, 0.71), (0.25, 0.81), (0.45, 0.87), (0.65, 0.87), (0.85, 0.82), (1.0, 0.78))
 _SPINE: Final = ((0.0, 0.57), (0.1, 0.62), (0.25, 0.70), (0.45, 0.755), (0.65, 0.75), (0.85, 0.70), (1.0, 0.66))
@@ -144,9 +144,9 @@ class Patient:
         """Z of the middle of the vertebrae."""
         return 0.5 + self.deep * (follow(y, _SPINE) - 0.5)
 
-    def project(self, places: Array, view: View) -> Array:
+    def project(self, points: Array, view: View) -> Array:
         """Where places, of shape (…, 3), fall in the picture: shape (…, 2)."""
-        x, y, z = places[..., 0], places[..., 1], places[..., 2]
+        x, y, z = points[..., 0], points[..., 1], points[..., 2]
         image_x = self.axis(y) + x if view is View.FRONTAL else 0.5 + self.deep * (z - 0.5)
         return np.stack([image_x, y], axis=-1)
 

@@ -37,7 +37,7 @@ SHARES: Final = {"train": 8, "valid": 1, "test": 1}  # of ten subjects, and of t
 REMEDIES: Final = 400
 MAX_QUESTIONS: Final = 1_000_000
 _BY: Final = "kgp phantom questions"
-_FIRST_LINE: Final = "Invented questions about invented studies, written by `kgp phantom questions`."
+_FIRST_LINE: Final = "Synthetic questions about synthetic studies, written by `kgp phantom questions`."
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class QuestionFiles:
 @dataclass(frozen=True)
 class _Image:
     path: str
-    shown: frozenset[str]
+    findings: frozenset[str]
 
 
-class _Asked(NamedTuple):
+class _QuestionDraft(NamedTuple):
     text: str
     image: _Image
     needs: str
@@ -85,7 +85,7 @@ def build_question_set(
         raise UsageError("the number of questions must be 100 to 1,000,000, that of remedies 20 to 1,500")
     images = _images(studies, seed)
     remedy_cabinet = cabinet(remedies, seed)
-    remedies_by_part = _dealt(remedy_cabinet.remedies)
+    remedies_by_part = _split_remedies(remedy_cabinet.remedies)
     rng = random.Random(f"kgp phantom questions {seed}")  # noqa: S311  not for secrets
     questions_by_part = {
         part_name: list(
@@ -127,7 +127,7 @@ def _images(studies: Path, seed: int) -> dict[str, list[_Image]]:
             image_path = f"files/p{subject_id[:2]}/p{subject_id}/s{study_id}/{record['dicom_id']}.png"
             images_by_part[_part(seed, subject_id)].append(_Image(image_path, frozenset(findings_by_study[study_id])))
     if not all(images_by_part.values()):
-        raise InputError("there are too few studies for three parts", "Build some 200, or more.", path=studies)
+        raise InputError("there are too few studies for three parts", "Build 200 or more.", path=studies)
     return images_by_part
 
 
@@ -136,7 +136,7 @@ def _part(seed: int, key: str) -> str:
     return "valid" if tenth == 8 else "test" if tenth == 9 else "train"
 
 
-def _dealt(remedies: Sequence[Remedy]) -> dict[str, Sequence[Remedy]]:
+def _split_remedies(remedies: Sequence[Remedy]) -> dict[str, Sequence[Remedy]]:
     """The remedies of each part, which are in an order drawn by chance."""
     valid_start, test_start = (len(remedies) * tenths // 10 for tenths in (8, 9))
     return {"train": remedies[:valid_start], "valid": remedies[valid_start:test_start], "test": remedies[test_start:]}
@@ -145,9 +145,11 @@ def _dealt(remedies: Sequence[Remedy]) -> dict[str, Sequence[Remedy]]:
 class _Asker:
     """Draws questions of one part: about its images, its remedies."""
 
-    def __init__(self, rng: random.Random, known: Cabinet, own: Sequence[Remedy], images: Sequence[_Image]) -> None:
-        self.rng, self.known, self.own, self.images = rng, known, own, images
-        self.kinds = (self.there, self.treats, self.harms, self.acts, self.shows_treated, self.shows_harming)
+    def __init__(
+        self, rng: random.Random, remedy_cabinet: Cabinet, own: Sequence[Remedy], images: Sequence[_Image]
+    ) -> None:
+        self.rng, self.cabinet, self.own, self.images = rng, remedy_cabinet, own, images
+        self.kinds = (self.presence, self.treats, self.harms, self.acts, self.shows_treated, self.shows_harming)
 
     def rows(self, count: int) -> Iterator[dict[str, Any]]:
         """So many questions, as many of each kind, half of them answered by yes."""
@@ -169,44 +171,44 @@ class _Asker:
                 "needs": needs,
             }
 
-    def there(self, yes: bool) -> _Asked | None:
+    def presence(self, yes: bool) -> _QuestionDraft | None:
         """Whether a finding is there."""
         finding, images = self._finding(), self.rng.sample(self.images, min(60, len(self.images)))
-        image = next((image for image in images if (finding in image.shown) is yes), None)
-        return _Asked(f"Is there {article(finding)}?", image, "image", "PRES") if image else None
+        image = next((image for image in images if (finding in image.findings) is yes), None)
+        return _QuestionDraft(f"Is there {article(finding)}?", image, "image", "PRES") if image else None
 
-    def treats(self, yes: bool) -> _Asked | None:
+    def treats(self, yes: bool) -> _QuestionDraft | None:
         """Whether a remedy treats a finding; a denied one may be a finding that it harms."""
         finding = self._finding()
         remedy = self._remedy(yes, finding, lambda candidate: candidate.treats, lambda candidate: candidate.harms)
         question_text = f"Can {remedy.name} treat {article(finding)}?" if remedy else ""
-        return _Asked(question_text, self._image(), "ontology", "TREAT") if remedy else None
+        return _QuestionDraft(question_text, self._image(), "ontology", "TREAT") if remedy else None
 
-    def harms(self, yes: bool) -> _Asked | None:
+    def harms(self, yes: bool) -> _QuestionDraft | None:
         """Whether a remedy is contraindicated with a finding; a denied one may be a finding that it treats."""
         finding = self._finding()
         remedy = self._remedy(yes, finding, lambda candidate: candidate.harms, lambda candidate: candidate.treats)
         question_text = f"Is {remedy.name} contraindicated with {article(finding)}?" if remedy else ""
-        return _Asked(question_text, self._image(), "ontology", "CONTRA") if remedy else None
+        return _QuestionDraft(question_text, self._image(), "ontology", "CONTRA") if remedy else None
 
-    def acts(self, yes: bool) -> _Asked | None:
+    def acts(self, yes: bool) -> _QuestionDraft | None:
         """Whether a remedy acts on a part of the body, by way of its class."""
         organ = self.rng.choice(ANATOMY)
-        remedy = self._any([candidate for candidate in self.own if (organ in self.known.acts_on(candidate)) is yes])
+        remedy = self._any([candidate for candidate in self.own if (organ in self.cabinet.acts_on(candidate)) is yes])
         question_text = f"Does {remedy.name} act on the {organ}?" if remedy else ""
-        return _Asked(question_text, self._image(), "ontology", "ACT") if remedy else None
+        return _QuestionDraft(question_text, self._image(), "ontology", "ACT") if remedy else None
 
-    def shows_treated(self, yes: bool) -> _Asked | None:
+    def shows_treated(self, yes: bool) -> _QuestionDraft | None:
         """Whether the image shows a finding that a remedy treats."""
-        image, remedy = self._shown(yes, lambda candidate: candidate.treats)
+        image, remedy = self._image_and_remedy(yes, lambda candidate: candidate.treats)
         question_text = f"Does the image show a finding that {remedy.name} can treat?" if remedy else ""
-        return _Asked(question_text, image, "both", "TREAT") if remedy else None
+        return _QuestionDraft(question_text, image, "both", "TREAT") if remedy else None
 
-    def shows_harming(self, yes: bool) -> _Asked | None:
+    def shows_harming(self, yes: bool) -> _QuestionDraft | None:
         """Whether the image shows a finding with which a remedy is contraindicated."""
-        image, remedy = self._shown(yes, lambda candidate: candidate.harms)
+        image, remedy = self._image_and_remedy(yes, lambda candidate: candidate.harms)
         question_text = f"Is {remedy.name} contraindicated with what the image shows?" if remedy else ""
-        return _Asked(question_text, image, "both", "CONTRA") if remedy else None
+        return _QuestionDraft(question_text, image, "both", "CONTRA") if remedy else None
 
     def _finding(self) -> str:
         return self.rng.choice(FINDINGS).value
@@ -217,24 +219,24 @@ class _Asker:
     def _any(self, remedies: Sequence[Remedy]) -> Remedy | None:
         return self.rng.choice(remedies) if remedies else None
 
-    def _remedy(self, yes: bool, finding: str, keys_of: _Keys, other_keys_of: _Keys) -> Remedy | None:
+    def _remedy(self, yes: bool, finding: str, keys: _Keys, other_keys: _Keys) -> Remedy | None:
         if yes:
-            return self._any([candidate for candidate in self.own if finding in keys_of(candidate)])
+            return self._any([candidate for candidate in self.own if finding in keys(candidate)])
         is_other = self.rng.random() < 0.5
         return self._any(
             [
                 candidate
                 for candidate in self.own
-                if finding not in keys_of(candidate) and (finding in other_keys_of(candidate)) is is_other
+                if finding not in keys(candidate) and (finding in other_keys(candidate)) is is_other
             ]
         )
 
-    def _shown(self, yes: bool, keys_of: _Keys) -> tuple[_Image, Remedy | None]:
+    def _image_and_remedy(self, yes: bool, keys: _Keys) -> tuple[_Image, Remedy | None]:
         """An image about which both answers are possible, and a remedy with the wanted one."""
         image = self._image()
         remedies_by_answer: dict[bool, list[Remedy]] = {True: [], False: []}
         for candidate in self.own:
-            remedies_by_answer[not image.shown.isdisjoint(keys_of(candidate))].append(candidate)
+            remedies_by_answer[not image.findings.isdisjoint(keys(candidate))].append(candidate)
         return image, self._any(remedies_by_answer[yes]) if all(remedies_by_answer.values()) else None
 
 

@@ -12,12 +12,12 @@ from kgp_loaders.phantom.anatomy import chest
 from kgp_loaders.phantom.devices import DEVICES
 from kgp_loaders.phantom.film import Film
 from kgp_loaders.phantom.findings import Kind, RadiographFinding, View
-from kgp_loaders.phantom.pathology import FINDINGS, build_of
+from kgp_loaders.phantom.pathology import FINDINGS, altered_build
 from kgp_loaders.phantom.patient import invent
 from kgp_loaders.phantom.raster import Array, Grid, blur, enlarge
 
-SIZES: Final = (64, 2048)  # the smallest and largest picture
-_DRAWN: Final = {**FINDINGS, **DEVICES}
+SIZES: Final = (64, 2048)  # the smallest and largest image
+_PAINTERS: Final = {**FINDINGS, **DEVICES}
 _ORDER: Final = tuple(Kind)
 _ABSORBED: Final = 0.17  # of the rays, a cm of water
 _SCATTERED: Final = 0.13  # of the rays that come through
@@ -28,7 +28,7 @@ _MARK: Final = ("X....", "X....", "X....", "X....", "X....", "X....", "XXXXX")
 
 
 def render_radiograph(
-    view: View, shown: Sequence[RadiographFinding], rng: np.random.Generator, size: int = 256
+    view: View, findings: Sequence[RadiographFinding], rng: np.random.Generator, size: int = 256
 ) -> NDArray[np.uint8]:
     """A radiograph that shows these findings, as grey values of shape (size, size); 0 is black.
 
@@ -38,10 +38,10 @@ def render_radiograph(
     if not SIZES[0] <= size <= SIZES[1] or size % 32:
         raise ValueError(f"the size must be a multiple of 32 from {SIZES[0]} to {SIZES[1]}")
     build_rng, inside_rng, noise_rng, *part_rngs = rng.spawn(3 + len(_ORDER))
-    patient = build_of(invent(build_rng), tuple(shown))
+    patient = altered_build(invent(build_rng), tuple(findings))
     film = chest(view, patient, Grid(size), inside_rng)
-    for finding in sorted(shown, key=lambda finding: _ORDER.index(finding.kind)):
-        _DRAWN[finding.kind](film, finding, part_rngs[_ORDER.index(finding.kind)])
+    for finding in sorted(findings, key=lambda finding: _ORDER.index(finding.kind)):
+        _PAINTERS[finding.kind](film, finding, part_rngs[_ORDER.index(finding.kind)])
     return _exposed(film, noise_rng)
 
 

@@ -22,7 +22,7 @@ FIRST_CUI: Final = 9_970_001
 TREATS, HARMS, ISA, ACTS = "may_treat", "contraindicated_with", "isa", "acts_on"
 ANATOMY: Final = ("lung", "heart", "pleura", "rib", "spine", "diaphragm", "trachea", "mediastinum")
 COLUMNS: Final = ("head", "relation", "tail", "head_name", "tail_name")
-EVERY_REMEDY_OF: Final = 10  # remedies of a class
+REMEDIES_PER_CLASS: Final = 10  # remedies of a class
 
 _FIRST: Final = "zor kel bam tiv ral mun dex fol gri pav sul nar vex lom quin tas".split()  # noqa: SIM905
 _MIDDLE: Final = "a e i o u ary eno ilo ura onta".split()  # noqa: SIM905
@@ -35,7 +35,7 @@ class Remedy:
 
     name: str
     cui: str
-    of: str  # the name of its class
+    class_name: str
     treats: tuple[str, ...]
     harms: tuple[str, ...]
 
@@ -58,7 +58,7 @@ class Cabinet:
 
     def acts_on(self, remedy: Remedy) -> tuple[str, ...]:
         """The anatomy that a remedy acts on, by way of its class."""
-        return self.classes[remedy.of].acts_on
+        return self.classes[remedy.class_name].acts_on
 
     def triples(self) -> Iterator[tuple[str, str, str, str, str]]:
         """The facts as `COLUMNS`."""
@@ -67,7 +67,7 @@ class Cabinet:
                 for concept_key in concept_keys:
                     tail = concepts()[concept_key]
                     yield remedy.cui, relation, tail.cui, remedy.name, tail.names[0]
-            remedy_class = self.classes[remedy.of]
+            remedy_class = self.classes[remedy.class_name]
             yield remedy.cui, ISA, remedy_class.cui, remedy.name, remedy_class.name
         for remedy_class in self.classes.values():
             for concept_key in remedy_class.acts_on:
@@ -83,8 +83,8 @@ class Cabinet:
 def cabinet(count: int, seed: int) -> Cabinet:
     """So many remedies; the same number and seed give the same ones."""
     rng = random.Random(f"kgp phantom remedies {seed}")  # noqa: S311  not for secrets
-    coined_names = _names(rng, count + count // EVERY_REMEDY_OF + 1)
-    class_names = [f"{coined_names.pop()}s" for _ in range(count // EVERY_REMEDY_OF + 1)]
+    coined_names = _names(rng, count + count // REMEDIES_PER_CLASS + 1)
+    class_names = [f"{coined_names.pop()}s" for _ in range(count // REMEDIES_PER_CLASS + 1)]
     classes = {
         coined_name: Class(
             coined_name, f"C{FIRST_CUI + index:07d}", tuple(sorted(rng.sample(ANATOMY, rng.randint(2, 3))))

@@ -46,8 +46,8 @@ class ReportSection(NamedTuple):
 
     section: str
     text: str
-    said: tuple[LabelledSpan, ...]
-    sentences: tuple[tuple[int, int], ...]  # how many of `said` are before and up to the end of each sentence
+    spans: tuple[LabelledSpan, ...]
+    sentences: tuple[tuple[int, int], ...]  # how many of `spans` are before and up to the end of each sentence
 
 
 class SyntheticReport(NamedTuple):
@@ -86,12 +86,12 @@ def _findings(study: SyntheticStudy, rng: random.Random) -> Iterator[LabelledSen
     absent = [
         concept_key
         for concept_key in _OFTEN_ABSENT
-        if all(finding.kind.value != concept_key for finding in study.shown)
+        if all(finding.kind.value != concept_key for finding in study.findings)
     ]
-    present_kinds = {finding.kind for finding in study.shown}
+    present_kinds = {finding.kind for finding in study.findings}
     possible_finding = _other(present_kinds, rng)  # not shown, and yet a report may speak of it as possible
     absent = [concept_key for concept_key in absent if concept_key != possible_finding.kind.value]
-    sentences = [_told(finding, absent, rng) for finding in study.shown]
+    sentences = [_finding_sentence(finding, absent, rng) for finding in study.findings]
     denials = 1 + int(rng.random() * 2)
     sentences += [say(pick(rng, wording.ABSENT), _slots(None, absent, rng), rng) for _ in range(denials)]
     if rng.random() < 0.5:
@@ -113,25 +113,25 @@ def _impression(study: SyntheticStudy, rng: random.Random) -> Iterator[LabelledS
     absent = [
         concept_key
         for concept_key in _OFTEN_ABSENT
-        if all(finding.kind.value != concept_key for finding in study.shown)
+        if all(finding.kind.value != concept_key for finding in study.findings)
     ]
-    main_findings = [finding for finding in study.shown if finding.kind not in DEVICES]
+    main_findings = [finding for finding in study.findings if finding.kind not in DEVICES]
     if not main_findings:
         yield say(pick(rng, wording.NOTHING), {}, rng)
     for finding in main_findings[:2]:
-        yield _told(finding, absent, rng)
+        yield _finding_sentence(finding, absent, rng)
     if rng.random() < 0.3:
         yield say(pick(rng, wording.ABSENT), _slots(None, absent, rng), rng)
 
 
-def _told(finding: RadiographFinding, absent: Sequence[str], rng: random.Random) -> LabelledSentence:
+def _finding_sentence(finding: RadiographFinding, absent: Sequence[str], rng: random.Random) -> LabelledSentence:
     slots = _slots(finding, absent, rng)
     if finding.kind in DEVICES:
         return say(pick(rng, wording.DEVICES[finding.kind.value]), slots, rng)
     if "place" in slots:
         return say(pick(rng, wording.SUGGESTS if rng.random() < 0.35 else wording.PLACED), slots, rng)
     is_subtle = finding.severity is Severity.SMALL and rng.random() < 0.25
-    return say(pick(rng, wording.OPEN if is_subtle else wording.SHOWN), slots, rng)
+    return say(pick(rng, wording.OPEN if is_subtle else wording.PRESENT), slots, rng)
 
 
 def _slots(finding: RadiographFinding | None, absent: Sequence[str], rng: random.Random) -> Mapping[str, str]:
@@ -165,7 +165,7 @@ def _part(section: str, sentences: Sequence[LabelledSentence]) -> ReportSection:
     for sentence in sentences:
         joined_text += "  " if joined_text else ""
         first_mention = len(mentions)
-        mentions.extend(mention.moved(len(joined_text)) for mention in sentence.said)
+        mentions.extend(mention.moved(len(joined_text)) for mention in sentence.spans)
         sentence_spans.append((first_mention, len(mentions)))
         joined_text += sentence.text
     breaks = _breaks(joined_text)

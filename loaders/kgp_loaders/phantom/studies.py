@@ -68,7 +68,7 @@ class SyntheticStudy:
     date: int  # YYYYMMDD, in the years to which MIMIC moves its dates
     views: tuple[str, ...]
     images: tuple[str, ...]
-    shown: tuple[RadiographFinding, ...]
+    findings: tuple[RadiographFinding, ...]
 
     @property
     def time(self) -> str:
@@ -103,7 +103,7 @@ def _study(study_number: int, subject_id: int, split: str, seed: int) -> Synthet
     date = (2110 + int(rng.random() * 90)) * 10_000 + (1 + int(rng.random() * 12)) * 100 + 1 + int(rng.random() * 28)
     study_id = FIRST_SUBJECT + (study_number * 3_687_631 + seed * 2_027) % 10_000_000
     return SyntheticStudy(
-        study_number, subject_id, study_id, split, date, views, image_ids, tuple(_shown(rng, portable="AP" in views))
+        study_number, subject_id, study_id, split, date, views, image_ids, tuple(_findings(rng, portable="AP" in views))
     )
 
 
@@ -112,7 +112,7 @@ def _dicom_id(seed: int, study_number: int, image_number: int) -> str:
     return "-".join(hex_digits[digit_index : digit_index + 8] for digit_index in range(0, 40, 8))
 
 
-def _shown(rng: random.Random, *, portable: bool) -> Iterator[RadiographFinding]:
+def _findings(rng: random.Random, *, portable: bool) -> Iterator[RadiographFinding]:
     """Findings and devices, none twice; the portable (AP) studies are those of the more severely ill."""
     remaining = dict(_FINDINGS)
     if rng.random() * 100 >= _NORMAL:

@@ -27,10 +27,10 @@ from kgp_loaders.phantom.studies import MAX_STUDIES, SyntheticStudy, synthetic_s
 from kgplatform import contents
 from kgplatform.errors import UsageError
 from kgplatform.interrupt import end_with_parent, ending_workers, shielded
-from kgplatform.trained_on import DRAWN_BY
+from kgplatform.trained_on import STUDY_COMMAND
 
 SIZE: Final = 256  # pixels of an image's side
-FIRST_LINE: Final = "Invented chest X-ray studies, written by `kgp phantom build`."
+FIRST_LINE: Final = "Synthetic chest X-ray studies, written by `kgp phantom build`."
 SETTINGS: Final = """\
 # How `kgp construct run` reads this folder.
 reports: mimic-cxr
@@ -81,9 +81,9 @@ def build_study_set(
     planned_studies = list(synthetic_studies(count, seed))
     reports = [report.write_report(study, seed) for study in planned_studies]
     settings = {"studies": count, "seed": seed, "images": images}
-    existing = contents.complete(directory, DRAWN_BY, settings)
+    existing = contents.complete(directory, STUDY_COMMAND, settings)
     if not existing:
-        with contents.result_folder(directory, DRAWN_BY, settings, replace=replace) as staged_folder:
+        with contents.result_folder(directory, STUDY_COMMAND, settings, replace=replace) as staged_folder:
             _write(staged_folder, planned_studies, reports, seed)
             if images:
                 _draw(staged_folder, planned_studies, seed, workers, progress)
@@ -113,7 +113,7 @@ def _write(
     truth.write_truth(folder / "truth", planned_studies, reports, seed)
     (folder / "construct.yaml").write_text(SETTINGS, encoding="utf-8", newline="\n")
     readme_text = (
-        f"{FIRST_LINE}\nNo patient is behind them. Images, reports and ontology are free of any licence.\n\n"
+        f"{FIRST_LINE}\nThey describe no real patient. Images, reports and ontology are free of any licence.\n\n"
         f"Studies {len(planned_studies)}, seed {seed}.\nNext: kgp construct run FOLDER\n"
     )
     (folder / "README.txt").write_text(readme_text, encoding="utf-8", newline="\n")

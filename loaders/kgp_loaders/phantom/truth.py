@@ -28,13 +28,13 @@ from kgplatform.schema import Stance
 
 _TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 _PRESENCE: Final = {Stance.POSITIVE: "OBS-DP", Stance.NEGATIVE: "OBS-DA", Stance.UNCERTAIN: "OBS-U"}
-_DEVICE_PLACES: Final = {
+_DEVICE_POSITIONS: Final = {
     Kind.ET_TUBE: ("trachea",),
     Kind.NG_TUBE: ("stomach",),
     Kind.CENTRAL_LINE: ("superior vena cava",),
     Kind.PORT: ("superior vena cava",),
 }
-_RELATION: Final = {Role.PLACE: "located_at", Role.SIDE: "located_at", Role.SEVERITY: "modify"}
+_RELATION: Final = {Role.LOCATION: "located_at", Role.SIDE: "located_at", Role.SEVERITY: "modify"}
 
 
 def report_mentions(study: SyntheticStudy, report: SyntheticReport) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def report_mentions(study: SyntheticStudy, report: SyntheticReport) -> dict[str,
                 "stance": None if mention.stance is None else mention.stance.value,
             }
             for report_part in report.parts
-            for mention in report_part.said
+            for mention in report_part.spans
             if mention.concept is not None
         ],
     }
@@ -63,7 +63,7 @@ def stances(study: SyntheticStudy, report: SyntheticReport) -> list[tuple[str, s
     edges = [
         (f"I{study.study}", mention.stance.value, concepts()[mention.concept].cui)
         for report_part in report.parts
-        for mention in report_part.said
+        for mention in report_part.spans
         if mention.concept is not None
         and mention.stance is not None
         and concepts()[mention.concept].type not in EXCLUDED
@@ -86,7 +86,7 @@ def _report_radgraph(study: SyntheticStudy, report: SyntheticReport) -> tuple[st
     for report_part in report.parts:
         tokens = [(match.start(), match.end()) for match in _TOKEN.finditer(report_part.text)]
         for first_mention, last_mention in report_part.sentences:
-            _add_sentence(entities, report_part, report_part.said[first_mention:last_mention], tokens, len(words))
+            _add_sentence(entities, report_part, report_part.spans[first_mention:last_mention], tokens, len(words))
         words.extend(report_part.text[token_start:token_end] for token_start, token_end in tokens)
     graph = {"text": " ".join(words), "entities": entities, "data_source": "phantom", "data_split": study.split}
     return report_name(study), graph
@@ -130,7 +130,7 @@ def _add_sentence(
     if head_mention is None:
         return
     for mention, entity_id in entity_ids.items():
-        if mention.role in (Role.PLACE, Role.SIDE) and mention is not head_mention:
+        if mention.role in (Role.LOCATION, Role.SIDE) and mention is not head_mention:
             entities[entity_ids[head_mention]]["relations"].append([_RELATION[mention.role], entity_id])
         elif mention.role is Role.SEVERITY:
             entities[entity_id]["relations"].append(["modify", entity_ids[head_mention]])
@@ -139,7 +139,7 @@ def _add_sentence(
 
 
 def _label(mention: LabelledSpan, head_mention: LabelledSpan | None) -> str:
-    if mention.role in (Role.PLACE, Role.SIDE):
+    if mention.role in (Role.LOCATION, Role.SIDE):
         return "ANAT-DP"
     stance = mention.stance or (head_mention.stance if head_mention is not None else None)
     return _PRESENCE[stance or Stance.POSITIVE]
@@ -147,11 +147,11 @@ def _label(mention: LabelledSpan, head_mention: LabelledSpan | None) -> str:
 
 def _image_triplets(study: SyntheticStudy) -> Iterator[tuple[str, str, str]]:
     """What the study's radiographs show, as triplets: where each finding and device is, and how severe a finding is."""
-    for item in study.shown:
+    for item in study.findings:
         finding = concepts()[item.kind.value].names[0].lower()
         side = (item.side.value,) if item.side is not Side.NONE else ()
         lobe = LOBES.get((item.side, item.zone), ())[:1]
-        for location in (*(lobe or side), *_DEVICE_PLACES.get(item.kind, ())):
+        for location in (*(lobe or side), *_DEVICE_POSITIONS.get(item.kind, ())):
             yield finding, "located_at", location
         if item.kind not in DEVICES:
             yield item.severity.value, "modify", finding
@@ -160,7 +160,7 @@ def _image_triplets(study: SyntheticStudy) -> Iterator[tuple[str, str, str]]:
 def _study_questions(study: SyntheticStudy, seed: int) -> Iterator[dict[str, Any]]:
     """Questions about the first image: what is present, what is not, where, and the view."""
     rng = random.Random(f"kgp phantom questions {seed} {study.number}")  # noqa: S311  not for secrets
-    items_by_kind = {item.kind: item for item in study.shown}
+    items_by_kind = {item.kind: item for item in study.findings}
     absent_kinds = [kind for kind in FINDINGS if kind not in items_by_kind]
     question_rows: list[tuple[str, str, str, str]] = []
     for kind, item in list(items_by_kind.items())[:3]:
@@ -175,15 +175,15 @@ def _study_questions(study: SyntheticStudy, seed: int) -> Iterator[dict[str, Any
     ]
     question_rows += [(f"Is there {article(kind.value)}?", "no", "CLOSED", "PRES") for kind in denied_kinds]
     question_rows.append(("What is the view of this radiograph?", study.views[0], "OPEN", "PLANE"))
-    for index, (question, answer, kind_of_answer, kind_of_question) in enumerate(question_rows):
+    for index, (question, answer, answer_kind, question_kind) in enumerate(question_rows):
         yield {
             "qid": study.number * 100 + index,
             "image_name": f"{study.images[0]}.png",
             "image_organ": "CHEST",
             "question": question,
             "answer": answer,
-            "answer_type": kind_of_answer,
-            "question_type": kind_of_question,
+            "answer_type": answer_kind,
+            "question_type": question_kind,
             "phrase_type": "freeform",
             "split": study.split,
         }
@@ -206,7 +206,7 @@ def write_truth(folder: Path, studies: Sequence[SyntheticStudy], reports: Sequen
     with (folder / "mentions.jsonl").open("w", encoding="utf-8", newline="\n") as mentions_file:
         mentions_file.writelines(json.dumps(report_mentions(study, report)) + "\n" for study, report in study_reports)
     _table(folder / "edges.csv", ("Head", "Relation", "Tail"), [*sorted(edges), *sorted(related(edges))])
-    finding_rows = [(study.study, *map(str, item)) for study in studies for item in study.shown]
+    finding_rows = [(study.study, *map(str, item)) for study in studies for item in study.findings]
     _table(folder / "shown.csv", ("study_id", "finding", "side", "zone", "severity"), finding_rows)
     _json(folder / "radgraph.json", dict(_report_radgraph(study, report) for study, report in study_reports))
     _json(folder / "drawn.json", {report_name(study): list(_image_triplets(study)) for study in studies})

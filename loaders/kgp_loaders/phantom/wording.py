@@ -31,7 +31,7 @@ class Role(StrEnum):
     """What a part of a sentence is to its finding."""
 
     FINDING = "finding"
-    PLACE = "place"
+    LOCATION = "place"
     SUGGESTED = "suggested"
     SEVERITY = "severity"
     SIDE = "side"
@@ -55,7 +55,7 @@ class LabelledSentence(NamedTuple):
     """A text and what it says, in order."""
 
     text: str
-    said: tuple[LabelledSpan, ...]
+    spans: tuple[LabelledSpan, ...]
 
 
 def pick(rng: random.Random, choices: Sequence[T]) -> T:
@@ -99,7 +99,7 @@ def say(template: str, slots: Mapping[str, str], rng: random.Random) -> Labelled
 def _role(slot: str, concept_key: str) -> Role:
     if slot == "~":
         return Role.SUGGESTED
-    return Role.PLACE if concepts()[concept_key].is_anatomy else Role.FINDING
+    return Role.LOCATION if concepts()[concept_key].is_anatomy else Role.FINDING
 
 
 def _joined(sentence_text: str, addition: str) -> str:
@@ -150,7 +150,7 @@ def misspelt(name: str, rng: random.Random) -> str:
     return " ".join([*words[:word_index], word, *words[word_index + 1 :]])
 
 
-SHOWN: Final = (
+PRESENT: Final = (
     "There is a {sev} {side} <@:P>.",
     "{sev} {side} <@:P> is present.",
     "{sev} {side} <@:P> is again seen.",

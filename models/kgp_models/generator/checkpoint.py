@@ -27,7 +27,7 @@ from kgp_models.generator.settings import SMALL, GeneratorSettings
 from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
-from kgp_models.training.model_files import save_whole
+from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import CardText, Description, ModelFormat
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
@@ -136,7 +136,7 @@ def save_generator(
     )
     data_settings = replace(
         settings.data, path=Path(settings.data.path).name or "."
-    )  # a path of one machine says nothing on another
+    )  # a path of one machine means nothing on another
     description = {
         "stage": stage,
         "settings": replace(settings, data=data_settings).as_dict(),
@@ -157,7 +157,7 @@ def add_figures(folder: Path, figures: Mapping[str, Any]) -> None:
 def save_vision(vision: Vision, folder: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write our own encoder's weights."""
     weights = vision.module.state_dict()
-    save_whole(
+    save_tensors(
         {
             parameter_name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
             for parameter_name, tensor in weights.items()
@@ -172,7 +172,7 @@ def load_generator(folder: Path, device: str = "cpu", vision: str | None = None)
     Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
     """
     description = FORMAT.read(folder)
-    settings = GeneratorSettings.of(description["settings"])
+    settings = GeneratorSettings.from_document(description["settings"])
     language, tokenizer = read_language(folder / LANGUAGE)
     encoder = None if description["vision"] is None else _vision(folder, description, settings, vision)
     projector = None
@@ -197,9 +197,9 @@ def load_generator(folder: Path, device: str = "cpu", vision: str | None = None)
 def _vision(folder: Path, description: Mapping[str, Any], settings: GeneratorSettings, spec: str | None) -> Vision:
     if description["vision"]["name"] == SMALL:
         return vision_of.open_vision(f"small:{folder}")
-    saved_spec = TowerSpec.parse(settings.vision).below(folder)  # a path that is relative is so to the generator
+    saved_spec = TowerSpec.parse(settings.vision).below(folder)  # a relative path is relative to the generator
     encoder = vision_of.open_vision(spec or str(saved_spec))
     if vision_of.weights_sha256(encoder.module) != description["vision"]["sha256"]:
-        hint = "Say by --vision KIND:FOLDER where the one is that it was trained with."
+        hint = "Give the encoder that it was trained with: --vision KIND:FOLDER."
         raise InputError("the vision encoder is not the one of the training", hint, path=folder)
     return encoder

@@ -39,7 +39,7 @@ def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work
     vectors = [torch.zeros(0, vision.width)]
     study_indices: list[int] = []
     for part_path in sorted(cache_folder.glob("*.safetensors")):
-        saved_part = model_files.read_kept(part_path)
+        saved_part = model_files.read_cached_tensors(part_path)
         if saved_part is None:  # damaged: its images are encoded again
             part_path.unlink(missing_ok=True)
             continue
@@ -63,7 +63,7 @@ def _encode(
     """
     remaining = sorted({*range(len(with_image))} - {*encoded_indices})
     if encoded_indices:
-        logger.info(f"images encoded: {len(encoded_indices):,} of {len(with_image):,} are there already")
+        logger.info(f"images encoded: {len(encoded_indices):,} of {len(with_image):,} exist already")
     vision.module.to(work.device)
     report_progress = work.progress("images encoded")
     readable_images = readable_pixels([with_image[index] for index in remaining], vision.pixels, len(encoded_indices))
@@ -94,5 +94,5 @@ def _encode(
 def _save_encoded(unsaved: Sequence[tuple[list[int], Tensor]], part_path: Path) -> dict[str, Tensor]:
     study_indices = torch.tensor([study_index for indices, _ in unsaved for study_index in indices])
     part_tensors = {"rows": study_indices, "vectors": torch.cat([vectors for _, vectors in unsaved])}
-    model_files.save_whole(part_tensors, part_path)
+    model_files.save_tensors(part_tensors, part_path)
     return part_tensors

@@ -19,7 +19,7 @@ from kgp_models.generator.grammar import TripletsOnly
 from kgp_models.generator.language import prompt_length, prompt_tokens
 from kgp_models.generator.transformers_search import ScoredReply, generate_replies
 from kgplatform.errors import InputError, UsageError
-from kgplatform.generate.backend import Asked, GeneratorReply, Scored
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply, Scored
 from kgplatform.triplets.text import Triplet, parse_triplets
 
 logger = logging.getLogger(__name__)
@@ -71,26 +71,28 @@ class Generator:
             "best": "the most probable reply",  # not by probability a token
         }
 
-    def replies(self, asked: Iterator[Asked]) -> Iterator[list[GeneratorReply]]:
+    def replies(self, requests: Iterator[GenerationRequest]) -> Iterator[list[GeneratorReply]]:
         """Batches of replies, in an order of their own: those of like length together. Images are read ahead."""
         with ThreadPoolExecutor(IMAGE_READERS) as readers:
-            for bucket in buckets(self._ahead(asked, readers), self.decoding.batch * BUCKET):
+            for bucket in buckets(self._ahead(requests, readers), self.decoding.batch * BUCKET):
                 bucket.sort(key=lambda request_pair: len(request_pair[0].report), reverse=True)
                 for batch_start in range(0, len(bucket), self.decoding.batch):
                     yield self._batch(bucket[batch_start : batch_start + self.decoding.batch])
 
-    def _ahead(self, requests: Iterator[Asked], readers: ThreadPoolExecutor) -> Iterator[tuple[Asked, Any]]:
+    def _ahead(
+        self, requests: Iterator[GenerationRequest], readers: ThreadPoolExecutor
+    ) -> Iterator[tuple[GenerationRequest, Any]]:
         """Each with its image, which is being read while earlier ones are used."""
-        pending: list[tuple[Asked, Any]] = []
+        pending: list[tuple[GenerationRequest, Any]] = []
         for request in requests:
             if self.trained.vision is None:
-                request = request._replace(image=None)  # it is told of as one that was not looked at
+                request = request._replace(image=None)  # it is reported as an image that was not processed
             pending.append((request, readers.submit(self._pixels, request)))
             if len(pending) > 2 * self.decoding.batch:
                 yield pending.pop(0)
         yield from pending
 
-    def _pixels(self, request: Asked) -> Tensor | str | None:
+    def _pixels(self, request: GenerationRequest) -> Tensor | str | None:
         """The image as the encoder reads it, None where the generator reads reports alone; or why not."""
         if self.trained.vision is None:
             return None if request.report else "there is no report, and this generator reads nothing else"
@@ -101,7 +103,7 @@ class Generator:
         except InputError as error:
             return error.message
 
-    def _batch(self, pending: Sequence[tuple[Asked, Any]]) -> list[GeneratorReply]:
+    def _batch(self, pending: Sequence[tuple[GenerationRequest, Any]]) -> list[GeneratorReply]:
         loaded = [(request, pending_image.result()) for request, pending_image in pending]
         failures = [
             GeneratorReply(request, "", (), problem=pixels) for request, pixels in loaded if isinstance(pixels, str)
@@ -115,16 +117,16 @@ class Generator:
         return [*self.write([request for request, _ in usable], image_vectors), *failures]
 
     @torch.inference_mode()
-    def write(self, asked: Sequence[Asked], image: Tensor | None) -> list[GeneratorReply]:
+    def write(self, requests: Sequence[GenerationRequest], image: Tensor | None) -> list[GeneratorReply]:
         """The replies to a batch; `image` are the encoder's vectors, (B, width)."""
-        prompts = self._prompts(asked)
+        prompts = self._prompts(requests)
         embeddings, mask = self.trained.model.embedded(prompts["input_ids"], prompts["attention_mask"], image)
         generated = self._search(embeddings, mask)
         return [
             self._reply(request, *generation)
             if generation.tokens
             else GeneratorReply(request, "", (), problem="the model gave no numbers")
-            for request, generation in zip(asked, generated, strict=True)
+            for request, generation in zip(requests, generated, strict=True)
         ]
 
     def _search(self, embeddings: Tensor, mask: Tensor) -> list[ScoredReply]:
@@ -133,21 +135,21 @@ class Generator:
             "beams": self.decoding.beams,
             "max_new_tokens": self.decoding.max_new_tokens,
             "end": self._tokenizer.eos_token_id,
-            "held": self._grammar,
+            "logits_filter": self._grammar,
         }
         if not self._is_search_broken:
             try:
                 from kgp_models.generator.search import most_probable
 
                 return most_probable(self.trained.model.language, embeddings, mask, **options)
-            except (ImportError, AttributeError, TypeError) as error:  # a part of transformers that is another now
+            except (ImportError, AttributeError, TypeError) as error:  # a part of transformers that has changed
                 self._is_search_broken = True
                 message = "the platform's beam search does not run with transformers %s (%s: %s); its own one is used"
                 logger.warning(message, transformers.__version__, type(error).__name__, error)
                 logger.debug("where it broke", exc_info=error)
         return generate_replies(self.trained.model.language, embeddings, mask, **options)
 
-    def _prompts(self, requests: Sequence[Asked]) -> Any:
+    def _prompts(self, requests: Sequence[GenerationRequest]) -> Any:
         """The prompts as tokens, padded on the left; the end of a report that is too long is cut."""
         max_tokens = self.trained.settings.max_length
         instruction = self.trained.settings.instruction
@@ -160,12 +162,14 @@ class Generator:
         device = self.trained.model.device
         return {"input_ids": token_ids.to(device), "attention_mask": mask.to(device)}
 
-    def _unread(self, request: Asked) -> int:
+    def _unread(self, request: GenerationRequest) -> int:
         """Tokens of the report that are cut."""
         settings = self.trained.settings
         return max(0, prompt_length(self._tokenizer, settings.instruction, request.report) - settings.max_length)
 
-    def _reply(self, request: Asked, token_ids: Sequence[int], log_probabilities: Sequence[float]) -> GeneratorReply:
+    def _reply(
+        self, request: GenerationRequest, token_ids: Sequence[int], log_probabilities: Sequence[float]
+    ) -> GeneratorReply:
         """The reply of a row of tokens: its triplets, each with the mean over the tokens of its part."""
         is_finished = self._tokenizer.eos_token_id in token_ids
         reply_length = token_ids.index(self._tokenizer.eos_token_id) if is_finished else len(token_ids)
@@ -190,10 +194,10 @@ class Generator:
         )
 
 
-def buckets(coming: Iterable[tuple[Asked, T]], size: int) -> Iterator[list[tuple[Asked, T]]]:
+def buckets(coming: Iterable[tuple[GenerationRequest, T]], size: int) -> Iterator[list[tuple[GenerationRequest, T]]]:
     """Groups of at most `size` neighbours, by position: a group is the same whether or not others were done before."""
 
-    def group(numbered: tuple[int, tuple[Asked, T]]) -> int:
+    def group(numbered: tuple[int, tuple[GenerationRequest, T]]) -> int:
         index, (request, _) = numbered
         return (index if request.position is None else request.position) // size
 

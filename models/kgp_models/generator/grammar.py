@@ -48,9 +48,7 @@ class TripletsOnly:
             token_prefix = tuple(row_tokens)
             if token_prefix not in matcher_states:
                 matcher_states[token_prefix] = self._advanced(token_prefix)
-            if not matcher_states[
-                token_prefix
-            ].is_terminated():  # a row that is finished is padded, whatever its scores
+            if not matcher_states[token_prefix].is_terminated():  # a finished row is padded, regardless of its scores
                 matcher_states[token_prefix].fill_next_token_bitmask(token_bitmask, row_index)
         self._states = matcher_states
         masked_scores = scores.float().cpu()

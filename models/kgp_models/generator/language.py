@@ -77,7 +77,7 @@ def read_language(folder: Path) -> tuple[Any, Any]:
 
     silence_transformers()
     if not folder.is_dir():
-        raise InputError("the language model's weights are not there", "Give its folder, or small.", path=folder)
+        raise InputError("the language model's weights do not exist", "Give its folder, or small.", path=folder)
     require_model_folder(folder)
     try:
         tokenizer = read_tokenizer(folder)

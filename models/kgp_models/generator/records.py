@@ -28,7 +28,7 @@ from kgplatform.triplets.text import Relation, Triplet, entity, serialise
 from kgplatform.wording import counted
 
 logger = logging.getLogger(__name__)
-MAX_DRAWN: Final = 1 << 30  # bytes
+MAX_IMAGE_TRIPLETS: Final = 1 << 30  # bytes
 
 
 class Record(NamedTuple):
@@ -59,15 +59,15 @@ class Sentence(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study with its graph, by sentence. `drawn` is what its image shows, None where nobody knows."""
+    """A study with its graph, by sentence. `image_triplets` are what its image shows, None where nobody knows."""
 
     id: str
     image: Path | None
     sentences: tuple[Sentence, ...] = field(repr=False)
-    drawn: tuple[Triplet, ...] | None = None
+    image_triplets: tuple[Triplet, ...] | None = None
     dataset: str = ""
 
-    def record(self, kept: Collection[int] | None = None, same: Callable[[str], str] = entity) -> Record:
+    def record(self, sentence_numbers: Collection[int] | None = None, same: Callable[[str], str] = entity) -> Record:
         """The record with these sentences, by number; all by default. `same` maps an entity to what it means.
 
         Where sentences are left out, triplets of the image follow: those that the sentences kept do not speak of.
@@ -75,7 +75,7 @@ class Study:
         chosen_sentences = [
             sentence
             for sentence_number, sentence in enumerate(self.sentences)
-            if kept is None or sentence_number in kept
+            if sentence_numbers is None or sentence_number in sentence_numbers
         ]
         stated_triplets = dict.fromkeys(triplet for sentence in chosen_sentences for triplet in sentence.triplets)
         if len(chosen_sentences) < len(self.sentences):
@@ -86,7 +86,7 @@ class Study:
 
     def _missing(self, chosen_sentences: Sequence[Sentence], same: Callable[[str], str]) -> Iterable[Triplet]:
         """What the image shows and the sentences chosen do not say."""
-        if self.drawn is None:
+        if self.image_triplets is None:
             return [
                 triplet
                 for sentence in self.sentences
@@ -99,7 +99,7 @@ class Study:
             for triplet in sentence.triplets
             for entity_text in (triplet.head, triplet.tail)
         }
-        return [triplet for triplet in self.drawn if same(finding(triplet)) not in stated_meanings]
+        return [triplet for triplet in self.image_triplets if same(finding(triplet)) not in stated_meanings]
 
 
 def finding(triplet: Triplet) -> str:
@@ -168,7 +168,7 @@ def read_studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
                 graphs_by_study[_study_name(graph.name)] = graph
             else:
                 rejects_by_kind["graphs"].append(graph)
-    drawn_triplets = None if settings.drawn is None else read_drawn(root_folder / settings.drawn)
+    triplets_by_study = None if settings.drawn is None else read_image_triplets(root_folder / settings.drawn)
     graph_studies = []
     without_graph = 0
     for report in _reports(settings, root_folder, split):
@@ -181,10 +181,10 @@ def read_studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
             continue
         relative_path = report.image.get("path")
         image_path = None if relative_path is None else root_folder / settings.images / relative_path
-        shown_triplets = None if drawn_triplets is None else drawn_triplets.get(_study_name(report.study), ())
+        image_triplets = None if triplets_by_study is None else triplets_by_study.get(_study_name(report.study), ())
         graph_studies.append(
             Study(
-                report.image_id, image_path, by_sentence(study_graph), shown_triplets, report.image.get("dataset", "")
+                report.image_id, image_path, by_sentence(study_graph), image_triplets, report.image.get("dataset", "")
             )
         )
     for reject_kind, rejects in rejects_by_kind.items():
@@ -231,7 +231,7 @@ def require_apart(training: Iterable[Study], test: Iterable[Study]) -> None:
     overlap = shared_studies(training, test)
     if overlap:
         raise InputError(
-            f"{len(overlap):,} test reports are in the training, too; the first is that of {overlap[0].id}",
+            f"{len(overlap):,} test reports are also in the training part; the first is that of {overlap[0].id}",
             "Split by patient, and leave repeated reports out of one of the two.",
         )
 
@@ -240,14 +240,14 @@ def data_sha256(chosen: Sequence[Study]) -> str:
     """A hash of the studies: ids, texts, triplets, what is drawn."""
     digest = hashlib.sha256()
     for study in chosen:
-        digest.update(json.dumps([study.id, study.sentences, study.drawn]).encode())
+        digest.update(json.dumps([study.id, study.sentences, study.image_triplets]).encode())
     return digest.hexdigest()
 
 
-def read_drawn(path: Path) -> dict[str, tuple[Triplet, ...]]:
+def read_image_triplets(path: Path) -> dict[str, tuple[Triplet, ...]]:
     """What images show, by study: ``{name: [[head, relation, tail], …]}``. Raises `InputError`."""
     try:
-        document = files.read_json(path, MAX_DRAWN, "Check data.drawn.")
+        document = files.read_json(path, MAX_IMAGE_TRIPLETS, "Check data.drawn.")
         return {
             _study_name(study_name): tuple(
                 Triplet(entity(head_text), Relation(relation), entity(tail_text))

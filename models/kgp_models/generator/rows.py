@@ -131,7 +131,7 @@ class Collator:
         return {"input_ids": token_ids, "attention_mask": attention_mask, "labels": labels, "image": image_vectors}
 
 
-def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study]) -> None:
+def warn_cut_reports(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study]) -> None:
     """Tell how many reports, with their triplets, have more tokens than are read."""
     token_counts = [
         prompt_length(tokenizer, settings.instruction, record.report)

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from kgp_models.generator.transformers_search import Held, ScoredReply
+from kgp_models.generator.transformers_search import LogitsFilter, ScoredReply
 
 GROWTH: Final = 64  # positions by which room for keys and values grows
 LEAVING: Final = 0.25  # the share of images that are done at which they leave the batch: leaving copies the others
@@ -90,7 +90,7 @@ def _select(beam_cache: DynamicCache, row_indices: Tensor) -> None:
             cache_layer.reorder_cache(row_indices)
 
 
-def _of_parents(beam_values: Tensor, parent_beams: Tensor) -> Tensor:
+def _gather_parents(beam_values: Tensor, parent_beams: Tensor) -> Tensor:
     """(images, beams, t) and which beam, (images, kept), to (images, kept, t)."""
     return beam_values.gather(1, parent_beams[..., None].expand(-1, -1, beam_values.shape[-1]))
 
@@ -104,7 +104,7 @@ def most_probable(
     beams: int,
     max_new_tokens: int,
     end: int,
-    held: Held | None = None,
+    logits_filter: LogitsFilter | None = None,
 ) -> list[ScoredReply]:
     """The most probable reply that the search finds, for each prompt; at most `max_new_tokens` tokens.
 
@@ -131,7 +131,7 @@ def most_probable(
         # Each image's 2 * beams best ways to go on: enough, as at most `beams` of them end.
         logits = model_output.logits[:, -1].float()
         log_normaliser = logits.logsumexp(-1, keepdim=True)
-        allowed_logits = logits if held is None else held(beam_tokens.flatten(0, 1), logits)
+        allowed_logits = logits if logits_filter is None else logits_filter(beam_tokens.flatten(0, 1), logits)
         candidate_count = 2 * beams
         candidate_logits, candidate_tokens = allowed_logits.topk(candidate_count)  # (rows, ways)
         candidate_scores = (beam_scores.flatten()[:, None] + (candidate_logits - log_normaliser)).view(
@@ -141,8 +141,8 @@ def most_probable(
         parent_beams = candidate_order // candidate_count
         candidate_tokens = candidate_tokens.view(len(open_images), -1).gather(1, candidate_order)
         token_log_probs = (candidate_logits - log_normaliser).view(len(open_images), -1).gather(1, candidate_order)
-        beam_tokens = torch.cat([_of_parents(beam_tokens, parent_beams), candidate_tokens[..., None]], -1)
-        beam_log_probs = torch.cat([_of_parents(beam_log_probs, parent_beams), token_log_probs[..., None]], -1)
+        beam_tokens = torch.cat([_gather_parents(beam_tokens, parent_beams), candidate_tokens[..., None]], -1)
+        beam_log_probs = torch.cat([_gather_parents(beam_log_probs, parent_beams), token_log_probs[..., None]], -1)
 
         # Those that end here.
         has_ended = (
@@ -166,7 +166,10 @@ def most_probable(
             model_output.logits.shape[0] // len(open_images)
         )
         cache_rows = cache_rows + parent_beams.gather(1, beam_order)
-        beam_tokens, beam_log_probs = _of_parents(beam_tokens, beam_order), _of_parents(beam_log_probs, beam_order)
+        beam_tokens, beam_log_probs = (
+            _gather_parents(beam_tokens, beam_order),
+            _gather_parents(beam_log_probs, beam_order),
+        )
         if step == 1 or (~still_open).float().mean() >= LEAVING:
             cache_rows, beam_tokens, beam_log_probs, beam_scores = (
                 cache_rows[still_open],

@@ -12,7 +12,7 @@ from kgp_models.generator.checkpoint import SHIPPED, load_generator
 from kgp_models.generator.generate import Decoding, Generator, generator_device
 from kgp_models.towers.spec import TowerSpec
 from kgplatform.construct.spread import started_ray
-from kgplatform.generate.backend import Asked, Backend, GeneratorReply
+from kgplatform.generate.backend import Backend, GenerationRequest, GeneratorReply
 
 CHUNK: Final = 4  # batches that an actor takes at a time: sorted by length together, and lost together in a kill
 
@@ -36,11 +36,11 @@ class OnRay:
         self._arguments = (folder.absolute(), vision_source, decoding)
         self._actors = actors
 
-    def replies(self, asked: Iterator[Asked]) -> Iterator[list[GeneratorReply]]:
+    def replies(self, requests: Iterator[GenerationRequest]) -> Iterator[list[GeneratorReply]]:
         """Batches of replies, when they are done."""
         ray = started_ray()
         chunk_size = self._arguments[2].batch * CHUNK
-        chunks = [{"asked": pickle.dumps(chunk)} for chunk in iter(lambda: list(islice(asked, chunk_size)), [])]
+        chunks = [{"asked": pickle.dumps(chunk)} for chunk in iter(lambda: list(islice(requests, chunk_size)), [])]
         if not chunks:
             return
         resources = ray.cluster_resources()

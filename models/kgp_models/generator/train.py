@@ -32,10 +32,10 @@ from kgp_models.generator.language import answer, open_language, prompt, silence
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.records import Study, data_sha256, read_studies, shared_studies
-from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tell_cut, tokenize_record
+from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tokenize_record, warn_cut_reports
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, train_vision
-from kgp_models.generator.trainers import arguments, run_trainer, told_steps, visual_trainer_class
+from kgp_models.generator.trainers import arguments, run_trainer, step_reporter, visual_trainer_class
 from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
@@ -45,7 +45,7 @@ from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
-from kgplatform.progress import ProgressOf, silent_progress
+from kgplatform.progress import SubjectProgress, silent_progress
 from kgplatform.triplets.linking import Linker
 from kgplatform.triplets.text import entity, serialise
 
@@ -62,7 +62,7 @@ class Work:
     folder: Path
     base: Path  # what paths of the settings are relative to
     same: Callable[[str], str] = entity
-    progress: ProgressOf = silent_progress
+    progress: SubjectProgress = silent_progress
 
     @property
     def device(self) -> str:
@@ -74,7 +74,7 @@ class Work:
         """Whether the language model is trained in mixed precision."""
         return self.settings.dtype == "bfloat16" or (self.settings.dtype == "auto" and self.device == "cuda")
 
-    def place(self, stage: str) -> Path:
+    def stage_folder(self, stage: str) -> Path:
         """The folder of a stage."""
         return self.folder / STAGES[stage]
 
@@ -82,7 +82,7 @@ class Work:
         """The training's studies."""
         return read_studies(self.settings.data, self.settings.data.train, self.base)
 
-    def validation(self, of_training: Sequence[Study]) -> list[Study]:
+    def validation(self, training_studies: Sequence[Study]) -> list[Study]:
         """The studies that the model card's figures are of, none of which is in the training; none where the data have
         no such part.
         """
@@ -91,11 +91,9 @@ class Work:
         except InputError as error:
             logger.warning(f"no validation: {error.message}")
             return []
-        shared_ids = {study.id for study in shared_studies(of_training, validation_studies)}
+        shared_ids = {study.id for study in shared_studies(training_studies, validation_studies)}
         if shared_ids:
-            logger.warning(
-                f"{len(shared_ids):,} studies of the validation are in the training, too, and count for nothing"
-            )
+            logger.warning(f"{len(shared_ids):,} studies of the validation part are also in training, and are ignored")
         return [study for study in validation_studies if study.id not in shared_ids]
 
 
@@ -139,7 +137,7 @@ def train_stages(work: Work, stages: Sequence[str]) -> Path:
                 _language(work, training_studies, data_hash)
             if stage == "2":
                 _visual(work, training_studies, data_hash)
-    return work.place(stages[-1])
+    return work.stage_folder(stages[-1])
 
 
 @contextmanager
@@ -165,7 +163,7 @@ def _same_training(work: Work, data_hash: str) -> None:
 
 
 def _vision(work: Work, training_studies: Sequence[Study]) -> None:
-    stage_folder = work.place("vision")
+    stage_folder = work.stage_folder("vision")
     if (stage_folder / checkpoint.VISION).is_file():
         (stage_folder / STATE).unlink(missing_ok=True)  # where a kill came between the two
         logger.info("vision encoder: trained already")
@@ -184,7 +182,7 @@ def _vision(work: Work, training_studies: Sequence[Study]) -> None:
 
 def _open_vision(work: Work) -> Vision:
     if work.settings.vision == SMALL:
-        return vision_of.open_vision(f"small:{work.place('vision')}")
+        return vision_of.open_vision(f"small:{work.stage_folder('vision')}")
     return vision_of.open_vision(str(TowerSpec.parse(work.settings.vision).below(work.base)))
 
 
@@ -200,7 +198,7 @@ def _vision_from(stage_folder: Path, work: Work) -> str:
 
 def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> None:
     """Stage 1, LLM-KG: instruction tuning on reports, by TRL's `SFTTrainer`."""
-    stage_folder = work.place("1")
+    stage_folder = work.stage_folder("1")
     if is_stage_trained(work, training_studies, stage_folder, LLM_KG):
         return
     from datasets import Dataset as Table
@@ -218,7 +216,7 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
     )
     language_model, tokenizer = open_language(work.settings, work.base, training_texts)
     examples = [tokenize_record(tokenizer, work.settings, record) for record in records]
-    tell_cut(tokenizer, work.settings, training_studies)
+    warn_cut_reports(tokenizer, work.settings, training_studies)
     token_rows = [
         {"input_ids": [*prompt_ids, *answer_ids], "completion_mask": [0] * len(prompt_ids) + [1] * len(answer_ids)}
         for prompt_ids, answer_ids in examples
@@ -249,7 +247,7 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
         args=trainer_config,
         train_dataset=Table.from_list(token_rows),
         processing_class=tokenizer,
-        callbacks=[told_steps(step_progress)],
+        callbacks=[step_reporter(step_progress)],
     )
     figures = run_trainer(trainer, stage_folder)
     model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
@@ -268,13 +266,13 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
 
 def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> None:
     """Stage 2, VLM-KG: visual instruction tuning, by `transformers.Trainer`."""
-    stage_folder = work.place("2")
+    stage_folder = work.stage_folder("2")
     if is_stage_trained(work, training_studies, stage_folder, VLM_KG):
         return
     from transformers import TrainingArguments
 
     visual_settings = work.settings.visual
-    language_checkpoint = checkpoint.load_generator(work.place("1"))
+    language_checkpoint = checkpoint.load_generator(work.stage_folder("1"))
     vision = _open_vision(work)
     with PartialState().main_process_first():
         image_studies, image_vectors = encoded(vision, _with_image(training_studies), stage_folder / "work", work)
@@ -300,7 +298,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         args=TrainingArguments(**arguments(work, visual_settings, stage_folder)),
         train_dataset=visual_rows,
         data_collator=Collator(language_checkpoint.tokenizer, work.settings),
-        callbacks=[told_steps(step_progress)],
+        callbacks=[step_reporter(step_progress)],
     )
     figures = run_trainer(trainer, stage_folder)
     model = trainer.accelerator.unwrap_model(trainer.model)

@@ -35,14 +35,14 @@ LEAST: Final = 5  # studies that show a triplet, for it to be a label
 WARM: Final = 0.15  # of the steps, in which the rate rises
 
 
-def labels_of(studies: Sequence[Study]) -> list[Triplet]:
+def training_labels(studies: Sequence[Study]) -> list[Triplet]:
     """The triplets that enough studies have: of what is drawn, else of their reports."""
-    triplet_counts = Counter(triplet for study in studies for triplet in set(_shown(study)))
+    triplet_counts = Counter(triplet for study in studies for triplet in set(_image_triplets(study)))
     return sorted(triplet for triplet, study_count in triplet_counts.items() if study_count >= LEAST)
 
 
-def _shown(study: Study) -> Sequence[Triplet]:
-    return study.record().triplets if study.drawn is None else study.drawn
+def _image_triplets(study: Study) -> Sequence[Triplet]:
+    return study.record().triplets if study.image_triplets is None else study.image_triplets
 
 
 def train_vision(
@@ -61,7 +61,7 @@ def train_vision(
     torch.manual_seed(seed)
     encoder = SmallVision()
     studies, grey_images = _read(studies, small(encoder))
-    labels = labels_of(studies)
+    labels = training_labels(studies)
     if not labels:
         raise InputError("the studies have no triplet that several images show", "Give more studies.")
     network = nn.Sequential(encoder, nn.Linear(WIDTH, len(labels))).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -69,7 +69,7 @@ def train_vision(
     label_targets = torch.zeros(len(studies), len(labels))
     for row_index, study in enumerate(studies):
         label_targets[
-            row_index, [label_numbers[triplet] for triplet in set(_shown(study)) if triplet in label_numbers]
+            row_index, [label_numbers[triplet] for triplet in set(_image_triplets(study)) if triplet in label_numbers]
         ] = 1.0
     batches_per_epoch = math.ceil(len(studies) / settings.vision_batch)
     epochs = math.ceil(settings.vision_epochs)

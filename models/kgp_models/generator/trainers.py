@@ -66,7 +66,7 @@ def run_trainer(trainer: Any, stage_folder: Path) -> dict[str, Any]:
     """
     from transformers import PrinterCallback
 
-    trainer.remove_callback(PrinterCallback)  # it prints to stdout, where results stand
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
     with PartialState().main_process_first():
         last_checkpoint = _last(stage_folder / "work")
     with checkpoints() as checkpoint_clock:
@@ -112,7 +112,7 @@ def _last(work_folder: Path) -> str | None:
             for state_file in require_plain_folder(checkpoint_path).glob("*.pt*"):
                 require_uncompressed(state_file)
         except InputError:
-            hint = "Delete this folder; the training then goes on from an earlier checkpoint, or begins anew."
+            hint = "Delete this folder; the training then continues from an earlier checkpoint, or from the beginning."
             raise InputError("the checkpoint is damaged", hint, path=checkpoint_path) from None
         return str(checkpoint_path)
     return None
@@ -163,7 +163,7 @@ def saving(when: Checkpoints, resumes: Callable[[int, int], None]) -> Any:
     return Saving()
 
 
-def told_steps(progress: Progress) -> Any:
+def step_reporter(progress: Progress) -> Any:
     """A callback that reports each step."""
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 

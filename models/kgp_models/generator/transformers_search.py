@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-Held = Callable[[Tensor, Tensor], Tensor]  # tokens written, (rows, t), and logits to logits: what may follow
+LogitsFilter = Callable[[Tensor, Tensor], Tensor]  # tokens written, (rows, t), and logits to logits: what may follow
 
 
 class ScoredReply(NamedTuple):
@@ -29,12 +29,12 @@ def generate_replies(
     beams: int,
     max_new_tokens: int,
     end: int,
-    held: Held | None = None,
+    logits_filter: LogitsFilter | None = None,
 ) -> list[ScoredReply]:
     """The most probable reply to each prompt, arguments as in `kgp_models.generator.search.most_probable`."""
     beam_options: dict[str, Any] = {"early_stopping": "never", "length_penalty": 0.0} if beams > 1 else {}
-    if held is not None:
-        beam_options["logits_processor"] = [held]
+    if logits_filter is not None:
+        beam_options["logits_processor"] = [logits_filter]
     generated = language.generate(
         inputs_embeds=embeddings,
         attention_mask=mask,

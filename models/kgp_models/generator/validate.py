@@ -8,7 +8,7 @@ from typing import Final
 
 from kgp_models.generator.generate import Generator
 from kgp_models.generator.records import Study
-from kgplatform.generate.backend import Asked
+from kgplatform.generate.backend import GenerationRequest
 from kgplatform.progress import Progress
 from kgplatform.triplets.metrics import Key, count, score_documents
 
@@ -40,11 +40,13 @@ def validated(generator: Generator, studies: Sequence[Study], same: Key, progres
     for figure_name, records in ((f"validation F1, report{' and image' if has_vision else ''}", full_records),
                           ("validation F1, image alone", image_records)):  # fmt: skip
         triplet_counts = []
-        for replies in generator.replies(Asked(record.id, record.image, record.report) for record in records.values()):
+        for replies in generator.replies(
+            GenerationRequest(record.id, record.image, record.report) for record in records.values()
+        ):
             done_count += len(replies)
             progress(done_count, len(full_records) + len(image_records))
             triplet_counts += [
-                count([written.triplet for written in reply.triplets], records[reply.asked.id].triplets, entity_key)
+                count([written.triplet for written in reply.triplets], records[reply.request.id].triplets, entity_key)
                 for reply in replies
                 if reply.problem is None
             ]

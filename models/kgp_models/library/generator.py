@@ -10,10 +10,10 @@ from kgp_models.generator.checkpoint import ABOUT
 from kgp_models.generator.settings import GeneratorSettings
 from kgp_models.generator.train import Work, meaning, train_stages
 from kgp_models.library.result import AnyPath, TrainedModel
-from kgp_models.training.short import at_most
+from kgp_models.training.short import limit_epochs
 from kgplatform import training_folder
 from kgplatform.files import read_json
-from kgplatform.progress import ProgressOf, silent_progress
+from kgplatform.progress import SubjectProgress, silent_progress
 from kgplatform.staging import on_disk
 
 
@@ -24,7 +24,7 @@ def train_generator(
     *,
     data: Path | None = None,
     epochs: int | None = None,
-    progress: ProgressOf = silent_progress,
+    progress: SubjectProgress = silent_progress,
 ) -> TrainedModel:
     """Train a generator of triplets (VLM-KG paper): stage 1, the language model on reports; stage 2, with images.
 
@@ -33,7 +33,7 @@ def train_generator(
     """
     config, out = Path(config), Path(out)
     with on_disk(out):
-        settings = at_most(GeneratorSettings.read(config), epochs)
+        settings = limit_epochs(GeneratorSettings.read(config), epochs)
         if data is not None:
             settings = replace(settings, data=replace(settings.data, path=str(data.absolute())))
         work = Work(settings, out, config.parent, meaning(settings.data, config.parent), progress)

@@ -13,10 +13,10 @@ import pandas as pd
 from kgp_models.library.result import SEED, AnyPath, TrainedModel
 from kgp_models.link_prediction import pool_checkpoint
 from kgp_models.link_prediction import predict as prediction
-from kgp_models.link_prediction.evaluate import Known, evaluate
+from kgp_models.link_prediction.evaluate import TrueTriples, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
-from kgp_models.training.short import at_most
+from kgp_models.training.short import limit_epochs
 from kgplatform import predictions, training_folder
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import KgpError
@@ -25,7 +25,7 @@ from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import LoadReport
 from kgplatform.predictions import Prediction
-from kgplatform.progress import ProgressOf, silent_progress
+from kgplatform.progress import SubjectProgress, silent_progress
 from kgplatform.staging import on_disk
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def train_links(
     seed: int = SEED,
     epochs: int | None = None,
     tensorboard: Path | None = None,
-    progress: ProgressOf = silent_progress,
+    progress: SubjectProgress = silent_progress,
 ) -> TrainedLinks:
     """Train a link-prediction model on an export of the graph and a split of it, and rank the split's test part.
 
@@ -91,7 +91,7 @@ def train_links(
     """
     settings, export, split, out = Path(settings), Path(export), Path(split), Path(out)
     with on_disk(out):
-        training_settings = at_most(TrainingSettings.read(settings), epochs)
+        training_settings = limit_epochs(TrainingSettings.read(settings), epochs)
         parts = Split.read(split, Triples.read(export))
         training_folder.take(out, "kgp train links")
         trained = train_link_model(
@@ -103,8 +103,8 @@ def train_links(
             progress=progress("epochs"),
         )
         logger.info(f"{trained.epochs} epochs in {trained.seconds:.0f} s; the best was {trained.best_epoch}")
-        known_triples = Known(parts.triples.ids, parts.triples.num_entities, parts.triples.num_relations)
-        metrics = evaluate(trained.scorer, parts.test, known_triples, progress=progress("triples ranked")).metrics()
+        true_triples = TrueTriples(parts.triples.ids, parts.triples.num_entities, parts.triples.num_relations)
+        metrics = evaluate(trained.scorer, parts.test, true_triples, progress=progress("triples ranked")).metrics()
     test_figures = {task: task_metrics.as_dict() for task, task_metrics in metrics.items()}
     return TrainedLinks(out, training_settings.model, trained.epochs, test_figures, trained.best_epoch, trained.seconds)
 
@@ -118,7 +118,7 @@ def predict_links(
     head: str | None = None,
     tail: str | None = None,
     write: bool = False,
-    progress: ProgressOf = silent_progress,
+    progress: SubjectProgress = silent_progress,
 ) -> PredictedLinks:
     """The `top` likeliest links of a relation that the graph does not have, by a trained model or a pool in a folder;
     with `write` they are put into the graph as predictions.

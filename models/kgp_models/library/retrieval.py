@@ -8,7 +8,7 @@ from pathlib import Path
 from kgp_models.library.result import SEED, AnyPath, TrainedModel
 from kgp_models.retrieval import build, checkpoint
 from kgp_models.retrieval.settings import RetrievalSettings
-from kgp_models.training.short import at_most
+from kgp_models.training.short import limit_epochs
 from kgp_models.training.training_state import WORK
 from kgplatform import training_folder
 from kgplatform.datasets import pair_checks as checks
@@ -17,7 +17,7 @@ from kgplatform.datasets.knowledge import read_knowledge
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
-from kgplatform.progress import ProgressOf, silent_progress
+from kgplatform.progress import SubjectProgress, silent_progress
 from kgplatform.staging import on_disk
 
 
@@ -31,7 +31,7 @@ def train_retrieval(
     lexicon: Sequence[Path] = (),
     seed: int = SEED,
     epochs: int | None = None,
-    progress: ProgressOf = silent_progress,
+    progress: SubjectProgress = silent_progress,
 ) -> TrainedModel:
     """Train a model that finds images by text, with the graph's knowledge (MedMKG §4.2), and test it both ways.
 
@@ -41,13 +41,13 @@ def train_retrieval(
     """
     config, pairs, out = Path(config), Path(pairs), Path(out)
     with on_disk(out):
-        settings = at_most(RetrievalSettings.read(config), epochs)
+        settings = limit_epochs(RetrievalSettings.read(config), epochs)
         training_folder.check_training_folder(out, "kgp train retrieval", checkpoint.ABOUT, "kgp embed --model")
         pair_set = PairSet.read(pairs, require_images=True)
         knowledge = None
         if settings.method != "backbone":
             if images is None or graph is None:
-                raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
+                raise UsageError(f"{settings.method} reads the graph", "Give the folder of its images: --images DIR.")
             checks.refuse_graph_pairs(pair_set, graph_images(graph))
             knowledge = read_knowledge(graph)
         inputs = build.RetrievalInputs(pair_set.parts, knowledge, images, tuple(lexicon), out / WORK, progress)

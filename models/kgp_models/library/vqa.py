@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kgp_models.library.result import SEED, AnyPath, TrainedModel
 from kgp_models.towers.spec import TowerSpec
-from kgp_models.training.short import at_most
+from kgp_models.training.short import limit_epochs
 from kgp_models.training.training_state import WORK
 from kgp_models.vqa import build, checkpoint
 from kgp_models.vqa.settings import PLAIN, VQASettings
@@ -19,7 +19,7 @@ from kgplatform.datasets import questions
 from kgplatform.datasets.knowledge import read_knowledge
 from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
-from kgplatform.progress import ProgressOf, silent_progress
+from kgplatform.progress import SubjectProgress, silent_progress
 from kgplatform.staging import on_disk
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def train_vqa(
     own_words: bool = True,
     seed: int = SEED,
     epochs: int | None = None,
-    progress: ProgressOf = silent_progress,
+    progress: SubjectProgress = silent_progress,
 ) -> TrainedModel:
     """Train a model that answers closed questions about images, with the graph's knowledge (MedMKG §4.3), and test it.
 
@@ -48,7 +48,7 @@ def train_vqa(
     """
     config, folder, out = Path(config), Path(folder), Path(out)
     with on_disk(out):
-        settings = at_most(VQASettings.read(config), epochs)
+        settings = limit_epochs(VQASettings.read(config), epochs)
         if settings.graph != "full":
             hint = "`python -m benchmarks.vqa.run` trains controls. Leave it out."
             raise UsageError(f"graph: {settings.graph} is a control", hint)

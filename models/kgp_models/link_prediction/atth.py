@@ -134,7 +134,7 @@ class AttHScorer(ModelScorer):
         v = self.entities[0](None)  # (E, d)
         v2 = poincare.squared_norm(v).T  # (1, E)
         tail_scale = poincare.exp0_scale(v2, curvature)  # (b, E)
-        distance = poincare.squared_distance_of_products(
+        distance = poincare.squared_distance_from_products(
             poincare.squared_norm(query_points), tail_scale.square() * v2, tail_scale * (query_points @ v.T), curvature
         )
         return self.entities[1](h).unsqueeze(1) + self.entities[2](None) - distance

@@ -68,7 +68,7 @@ class InverseRule:
         self._around = _Lookup(
             two_way_edges[:, 0] * entity_count + two_way_edges[:, 2], two_way_edges[:, 1], entity_count * entity_count
         )
-        self._of_entity = _Lookup(
+        self._edges_by_entity = _Lookup(
             two_way_edges[:, 0], two_way_edges[:, 2] * (2 * relation_count) + two_way_edges[:, 1], entity_count
         )
         self._rules = self._learned(train, two_way_edges, entity_count, relation_count)
@@ -95,7 +95,7 @@ class InverseRule:
 
     def _joined(self, anchor_entities: Tensor, r: Tensor) -> Tensor:
         """For each entity, Σ of P(r | r′) over the edges r′ that join it to the known one, (b, E)."""
-        row_indices, packed_edges = self._of_entity.find(anchor_entities.numpy())
+        row_indices, packed_edges = self._edges_by_entity.find(anchor_entities.numpy())
         other_relations, entities = packed_edges % (2 * self.num_relations), packed_edges // (2 * self.num_relations)
         scores = torch.zeros(len(anchor_entities), self.num_entities)
         return scores.index_put_((row_indices, entities), self._rules[other_relations, r[row_indices]], accumulate=True)

@@ -9,7 +9,7 @@ from kgplatform.datasets.splits import Split
 from kgplatform.export.triples import Ids
 from kgplatform.schema import Stance
 
-MANY = 1.5  # from so many tails a head on, a relation counts as 1-N (Bordes et al. 2013, §4.3)
+MANY = 1.5  # from this many tails a head, a relation counts as 1-N (Bordes et al. 2013, §4.3)
 
 Rows = NDArray[np.bool_]
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from kgp_models.link_prediction import zoo
 from kgp_models.link_prediction.scoring import Scorer
 from kgp_models.link_prediction.settings import TrainingSettings
-from kgp_models.training.model_files import check_files, read_weights, save_whole, sha256_of
+from kgp_models.training.model_files import check_files, read_weights, regular_file_sha256, save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
 from kgplatform.errors import InputError
 from kgplatform.export.triples import Triples
@@ -82,11 +82,11 @@ def save_link_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     id_maps = graph.without_triples()
     id_maps.write(folder)
-    save_whole(copy_weights(model), folder / WEIGHTS)
+    save_tensors(copy_weights(model), folder / WEIGHTS)
     description = {
         **about,
         "settings": settings.as_dict(),
-        "weights": sha256_of(folder / WEIGHTS),
+        "weights": regular_file_sha256(folder / WEIGHTS),
         "names": id_maps.sha256,
     }
     FORMAT.write(folder, description, [folder / WEIGHTS])
@@ -101,8 +101,8 @@ def load_link_checkpoint(folder: Path) -> LinkCheckpoint:
     check_files(folder, {WEIGHTS: description["weights"]})  # an older description has no list of files
     graph = Triples.read(folder)
     if description["names"] != graph.sha256:
-        raise InputError("its id maps are those of another model", TRAIN_AGAIN, path=folder)
-    settings = TrainingSettings.of(description["settings"])
+        raise InputError("its id maps belong to another model", TRAIN_AGAIN, path=folder)
+    settings = TrainingSettings.from_document(description["settings"])
     model, scorer = zoo.build_link_model(settings, graph.num_entities, graph.num_relations, seed=0)
     try:
         model.load_state_dict(read_weights(folder / WEIGHTS))

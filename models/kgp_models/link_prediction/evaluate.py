@@ -39,7 +39,7 @@ class Metrics:
     hits: Mapping[int, float]
 
     @classmethod
-    def of(cls, ranks: Ranks) -> Metrics:
+    def from_ranks(cls, ranks: Ranks) -> Metrics:
         """The metrics of some ranks; of none, all are nan."""
         if not len(ranks):
             return cls(0, float("nan"), float("nan"), dict.fromkeys(HITS, float("nan")))
@@ -66,16 +66,16 @@ class Evaluation:
     def metrics(self, rows: NDArray[np.bool_] | None = None) -> dict[str, Metrics]:
         """Filtered metrics by task, of all triples or of some."""
         return {
-            task: Metrics.of(task_ranks if rows is None else task_ranks[rows])
+            task: Metrics.from_ranks(task_ranks if rows is None else task_ranks[rows])
             for task, task_ranks in self.filtered.items()
         }
 
     def raw_metrics(self) -> dict[str, Metrics]:
         """Raw metrics by task."""
-        return {task: Metrics.of(task_ranks) for task, task_ranks in self.raw.items()}
+        return {task: Metrics.from_ranks(task_ranks) for task, task_ranks in self.raw.items()}
 
 
-class Known:
+class TrueTriples:
     """All true triples of a graph, as the true answers to each question."""
 
     def __init__(self, triples: Ids, num_entities: int, num_relations: int) -> None:
@@ -126,7 +126,7 @@ class Known:
 def evaluate(
     scorer: Scorer,
     triples: Ids,
-    true_triples: Known,
+    true_triples: TrueTriples,
     *,
     tasks: tuple[str, ...] = TASKS,
     batch: int = BATCH,
@@ -154,7 +154,9 @@ def evaluate(
 
 
 @torch.inference_mode()
-def _ranks(scorer: Scorer, task: str, triples: Ids, truth: Known, device: torch.device | str) -> NDArray[np.float64]:
+def _ranks(
+    scorer: Scorer, task: str, triples: Ids, truth: TrueTriples, device: torch.device | str
+) -> NDArray[np.float64]:
     """Filtered and raw ranks of a batch, (2, b).
 
     Known answers are counted apart and subtracted, which is cheaper than to overwrite their scores.

@@ -122,7 +122,7 @@ class MurPScorer(ModelScorer):
         v2 = relation_pair[1].square() @ v.square().T  # ‖R v‖², (b, E)
         head_scale = poincare.exp0_scale(v2, CURVATURE)
         xy = head_scale * ((relation_pair[1] * tail_points) @ v.T)
-        distance = poincare.squared_distance_of_products(
+        distance = poincare.squared_distance_from_products(
             head_scale.square() * v2, poincare.squared_norm(tail_points), xy, CURVATURE
         )
         return self.entities[1](None) + self.entities[2](t).unsqueeze(1) - distance
@@ -150,4 +150,4 @@ def _distance_to_sum(x2: Tensor, z2: Tensor, y2: Tensor, *, xz: Tensor, xy: Tens
     """d(x, z ⊕ y)² from squared norms and inner products that broadcast to (b, n)."""
     sum2 = (z2 + y2 + 2 * zy).clamp_min(0)
     z_factor, y_factor, norm2 = poincare.mobius_coefficients(z2, y2, sum2, CURVATURE)
-    return poincare.squared_distance_of_products(x2, norm2, z_factor * xz + y_factor * xy, CURVATURE)
+    return poincare.squared_distance_from_products(x2, norm2, z_factor * xz + y_factor * xy, CURVATURE)

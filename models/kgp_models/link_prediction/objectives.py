@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.link_prediction.evaluate import Known, score_candidates
+from kgp_models.link_prediction.evaluate import TrueTriples, score_candidates
 from kgp_models.link_prediction.scoring import Factored
 from kgp_models.link_prediction.settings import SAMPLED, TrainingSettings
 from kgplatform.errors import UsageError
@@ -108,7 +108,7 @@ class AllCandidates:
         self, settings: TrainingSettings, train: Ids, num_entities: int, num_relations: int, device: torch.device | str
     ) -> None:
         self.settings, self.device = settings, device
-        self.true_triples = Known(train, num_entities, num_relations)
+        self.true_triples = TrueTriples(train, num_entities, num_relations)
         self.questions = {slot_name: self.true_triples.questions(slot_name) for slot_name in settings.corrupt}
         self.steps = math.ceil(len(train) / settings.batch_size)
 

@@ -93,10 +93,10 @@ def squared_distance(x: Tensor, y: Tensor, c: Tensor | float) -> Tensor:
 
 def squared_distances(x: Tensor, y: Tensor, c: Tensor | float) -> Tensor:
     """d(xᵢ, yⱼ)² of all pairs of (n, d) and (m, d) by one matrix product, (n, m); c is a number or (n, 1)."""
-    return squared_distance_of_products(squared_norm(x), squared_norm(y).T, x @ y.T, c)
+    return squared_distance_from_products(squared_norm(x), squared_norm(y).T, x @ y.T, c)
 
 
-def squared_distance_of_products(x2: Tensor, y2: Tensor, xy: Tensor, c: Tensor | float) -> Tensor:
+def squared_distance_from_products(x2: Tensor, y2: Tensor, xy: Tensor, c: Tensor | float) -> Tensor:
     """d(x, y)² from ‖x‖², ‖y‖² and ⟨x, y⟩.
 
     ‖x − y‖² cancels here: in float32 its error is about 2e-7, and that of d² 8e-7 / ((1 − c‖x‖²)(1 − c‖y‖²)), so 1e-2

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kgp_models.link_prediction.baselines import BASELINES
-from kgp_models.link_prediction.evaluate import TASKS, Known, score_candidates
+from kgp_models.link_prediction.evaluate import TASKS, TrueTriples, score_candidates
 from kgp_models.link_prediction.scoring import Scorer
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
@@ -37,10 +37,10 @@ class Pool:
         self.counts = {baseline_name: BASELINES[baseline_name](split) for baseline_name in counts}
         node_kinds = np.unique(triples.kinds, return_inverse=True)[1].reshape(-1)
         self._kinds, self._kind_count = torch.from_numpy(node_kinds), int(node_kinds.max()) + 1
-        self._pair_of_relation = torch.zeros(self.num_relations, dtype=torch.int64)
+        self._relation_pairs = torch.zeros(self.num_relations, dtype=torch.int64)
         kind_pairs = self._pairs(*(torch.from_numpy(train[:, column].copy()) for column in (0, 2)))
         for relation in np.unique(train[:, 1]).tolist():
-            self._pair_of_relation[relation] = kind_pairs[torch.from_numpy(train[:, 1] == relation)].mode().values
+            self._relation_pairs[relation] = kind_pairs[torch.from_numpy(train[:, 1] == relation)].mode().values
         self.weights = {task: torch.ones(self._kind_count**2, len(self.names)) for task in TASKS}
 
     @property
@@ -52,7 +52,7 @@ class Pool:
         """Set the weights by the validation triples: for each task, minimise −log softmax of the true answer."""
         if not len(split.valid):
             raise UsageError("a pool needs validation triples", "Use a split with a validation part.")
-        true_triples = Known(split.triples.ids, self.num_entities, self.num_relations)
+        true_triples = TrueTriples(split.triples.ids, self.num_entities, self.num_relations)
         random_generator = np.random.default_rng(seed)
         chosen_triples = split.valid[random_generator.permutation(len(split.valid))[:QUESTIONS]]
         for task in TASKS:
@@ -93,12 +93,12 @@ class Pool:
 
     def _group(self, task: str, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The pair of node types that a question is about, (b,)."""
-        return self._pairs(h, t) if task == "relation" else self._pair_of_relation[r]
+        return self._pairs(h, t) if task == "relation" else self._relation_pairs[r]
 
     def _pairs(self, h: Tensor, t: Tensor) -> Tensor:
         return self._kinds[h] * self._kind_count + self._kinds[t]
 
-    def _fitted(self, task: str, chosen_triples: np.ndarray, true_triples: Known) -> Tensor:
+    def _fitted(self, task: str, chosen_triples: np.ndarray, true_triples: TrueTriples) -> Tensor:
         """The weights of one task, (pairs of node types, members), not negative; known answers do not compete."""
         answer_column = TASKS.index(task)
         batches = []

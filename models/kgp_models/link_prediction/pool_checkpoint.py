@@ -22,7 +22,7 @@ from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.evaluate import TASKS
 from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.scoring import Scorer
-from kgp_models.training.model_files import sha256_of
+from kgp_models.training.model_files import regular_file_sha256
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Ids, Triples
@@ -31,7 +31,7 @@ from kgplatform.files import read_json, write_json
 ABOUT: Final = "pool.json"
 MEMBERS: Final = "members"
 TRAIN: Final = "train"
-SAMPLE: Final = 1_000  # triples by which a checkpoint is known to be the pool's model
+SAMPLE: Final = 1_000  # triples by which a checkpoint is recognised as the pool's model
 _AGAIN: Final = "Make the pool again."
 
 
@@ -74,7 +74,7 @@ def save_pool(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path
         if not _same(member_checkpoint.scorer, pool.models[member_name], split.train[:SAMPLE]):
             raise InputError(
                 "does not score as the pool's model",
-                "Give the checkpoint that the pool has.",
+                "Give the checkpoint that the pool was made with.",
                 path=members[member_name],
             )
     (folder / ABOUT).unlink(missing_ok=True)
@@ -95,9 +95,7 @@ def save_pool(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path
         "weights": {task: task_weights.tolist() for task, task_weights in pool.weights.items()},
         "train": train_triples.sha256,
         "split": {"kind": split.kind, "seed": split.seed, "sha256": split.sha256},
-        "files": {
-            file_path.relative_to(folder).as_posix(): _hash_of_file(file_path) for file_path in sorted(saved_files)
-        },
+        "files": {file_path.relative_to(folder).as_posix(): _file_hash(file_path) for file_path in sorted(saved_files)},
     }
     write_json(folder / ABOUT, {**about, "sha256": _hash(about)}, indent=2)
 
@@ -111,16 +109,16 @@ def _same(first_scorer: Scorer, second_scorer: Scorer, triple_ids: Ids) -> bool:
 
 def load_pool(folder: Path) -> PoolCheckpoint:
     """Read what `save_pool` wrote; raises `InputError` when any file is damaged or another pool's."""
-    about = read_json(folder / ABOUT, hint="Name the folder of a trained model.")
+    about = read_json(folder / ABOUT, hint="Give the folder of a trained model.")
     if not isinstance(about, dict) or "files" not in about or "weights" not in about:
         raise InputError("is not a pool of this program", _AGAIN, path=folder / ABOUT)
     if about.pop("sha256", None) != _hash(about):
         raise InputError("does not match its hash", _AGAIN, path=folder / ABOUT)
     for file_name, file_hash in about["files"].items():
-        if _hash_of_file(folder / file_name) != file_hash:
+        if _file_hash(folder / file_name) != file_hash:
             raise InputError("is missing, damaged or another pool's", _AGAIN, path=folder / file_name)
     if not set(about["counts"]) <= set(BASELINES):
-        raise InputError("names a baseline that there is not", _AGAIN, path=folder / ABOUT)
+        raise InputError("names a baseline that does not exist", _AGAIN, path=folder / ABOUT)
     train_triples = Triples.read(folder / TRAIN)
     scorers = {
         member_name: checkpoint.load_link_checkpoint(folder / MEMBERS / member_name).scorer
@@ -150,9 +148,9 @@ def _hash(about: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
-def _hash_of_file(path: Path) -> str | None:
+def _file_hash(path: Path) -> str | None:
     """The file's sha256, None where it cannot be read."""
     try:
-        return sha256_of(path)
+        return regular_file_sha256(path)
     except InputError:
         return None

@@ -19,7 +19,7 @@ from kgplatform.progress import Progress, no_progress
 from kgplatform.suggest import did_you_mean, nearest, suggestion_text
 
 BATCH: Final = 512
-MAX_TOP: Final = 1_000_000  # more is no list of candidates, and does not fit a table
+MAX_TOP: Final = 1_000_000  # a longer list of candidates is not useful, and does not fit a table
 
 Scores: TypeAlias = npt.NDArray[np.float64]
 
@@ -105,7 +105,7 @@ class _Search:
             hint = did_you_mean(relation, model_graph.relations, "It was trained without it.")
             raise NotFoundError(f"the model knows no relation {relation}", hint)
         if relation not in graph.relations:
-            hint = did_you_mean(relation, graph.relations, "So it says nothing of what it joins.")
+            hint = did_you_mean(relation, graph.relations, "So the kinds of nodes that it joins are not known.")
             raise NotFoundError(f"the graph has no relation {relation}", hint)
         self.scorer = checkpoint.scorer
         self.relation = list(model_graph.relations).index(relation)
@@ -132,7 +132,7 @@ class _Search:
 
     def tails(self, head: str | None) -> Iterator[tuple[int, int, Tensor, Tensor, Tensor]]:
         """Scores, heads and tails of each batch of heads."""
-        all_heads = self.candidates[0] if head is None else self._one(head, 0)
+        all_heads = self.candidates[0] if head is None else self._entity_id(head, 0)
         for done_count, batch_ids in _batches(all_heads):
             relation_ids = torch.full((len(batch_ids),), self.relation)
             scores = self.scorer.tails(torch.from_numpy(batch_ids), relation_ids)
@@ -141,7 +141,7 @@ class _Search:
 
     def heads(self, tail: str) -> Iterator[tuple[int, int, Tensor, Tensor, Tensor]]:
         """Scores, heads and tails, of the one tail."""
-        tail_array = self._one(tail, 1)
+        tail_array = self._entity_id(tail, 1)
         scores = self.scorer.heads(torch.tensor([self.relation]), torch.from_numpy(tail_array))
         tail_ids, head_ids, log_probs = self._new(scores, tail_array, self.candidates[0], self.existing_pairs[:, ::-1])
         yield 1, 1, log_probs, head_ids, tail_ids
@@ -173,7 +173,7 @@ class _Search:
             log_probs[result_rows, result_columns],
         )
 
-    def _one(self, label: str, column: int) -> Ids:
+    def _entity_id(self, label: str, column: int) -> Ids:
         """The entity's id. Raises `InputError` where the graph's relation has no such end (0: head, 1: tail)."""
         if label not in self.labels:
             raise NotFoundError(f"the model knows no entity {label}", self._hint(label))
@@ -181,7 +181,7 @@ class _Search:
         if kind not in self.end_kinds[column]:
             end_name = ("head", "tail")[column]
             kinds_text = " or ".join(sorted(map(str, self.end_kinds[column])))
-            message = f"{label} is no {end_name} of {self.relation_name}: its kind is {kind}"
+            message = f"{label} cannot be the {end_name} of {self.relation_name}: its kind is {kind}"
             raise InputError(message, f"Its {end_name}s are of the kind {kinds_text}.")
         return np.array([self.labels[label]])
 

@@ -85,7 +85,7 @@ class ByRelation:
         return torch.cat(products)
 
     @cached_property
-    def places(self) -> Tensor:
+    def positions(self) -> Tensor:
         """The place of each row of the batch, (b,)."""
         positions = torch.empty_like(self._order)
         positions[self._order] = self._layout[1]
@@ -93,7 +93,7 @@ class ByRelation:
 
     def back(self, values: Tensor) -> Tensor:
         """What is in places, (p, …), in the batch's order, (b, …)."""
-        return values[self.places]
+        return values[self.positions]
 
     def cut(self, rows: Tensor) -> tuple[Tensor, ...]:
         """The rows (b, …) of each relation."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kgp_models.link_prediction import checkpoint, zoo
-from kgp_models.link_prediction.evaluate import Known, evaluate
+from kgp_models.link_prediction.evaluate import TrueTriples, evaluate
 from kgp_models.link_prediction.objectives import Objective, objective
 from kgp_models.link_prediction.scoring import Factored, Scorer
 from kgp_models.link_prediction.settings import TrainingSettings
@@ -96,7 +96,7 @@ class _Training:
         self.optimizer = optimizer(settings, self.model)
         graph_sizes = triples.num_entities, triples.num_relations
         self.objective = objective(settings, split.train, *graph_sizes, device)
-        self.true_triples = Known(triples.ids, *graph_sizes)
+        self.true_triples = TrueTriples(triples.ids, *graph_sizes)
         self.finished: checkpoint.LinkCheckpoint | None = None
         self.state = TrainingState(
             None if folder is None else folder / WORK / STATE,

@@ -38,14 +38,14 @@ class TransH(ERModel[Any, Any, Any]):
 class TransHScorer(Projected):
     """Candidate scores of TransH."""
 
-    def links_of(self, relations: Tensor) -> tuple[Tensor, Tensor]:
+    def relation_links(self, relations: Tensor) -> tuple[Tensor, Tensor]:
         """The translations and the normals, (u, d) each."""
         return self.links[1](relations), self.links[0](relations)
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,): h_⊥ − t_⊥ = (h − t)_⊥, since the projection is linear."""
         head, tail = self.ends(h, t)
-        translations, normals = self.links_of(r)
+        translations, normals = self.relation_links(r)
         return self.norm(self.project(head - tail, normals) + translations)
 
     def project(self, vectors: Tensor, projection: Tensor) -> Tensor:

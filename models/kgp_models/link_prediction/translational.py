@@ -40,7 +40,7 @@ class Projected(ModelScorer):
         """What `project` needs of entities, (n, m)."""
         return self.entities[0](entities)
 
-    def links_of(self, relations: Tensor) -> tuple[Tensor, Tensor]:
+    def relation_links(self, relations: Tensor) -> tuple[Tensor, Tensor]:
         """The translation (u, k) and the projection (u, …) of relations."""
         return self.links[0](relations), self.links[1](relations)
 
@@ -51,7 +51,7 @@ class Projected(ModelScorer):
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
         head, tail = torch.split(self.vectors(torch.cat([h, t])), [len(h), len(t)])
-        translations, projections = self.links_of(r)
+        translations, projections = self.relation_links(r)
         return self.norm(self.project(head, projections) - self.project(tail, projections) + translations)
 
     def norm(self, x: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class Projected(ModelScorer):
         relation_groups = ByRelation(r)
         all_vectors = self.vectors(None)
         group_distances = []
-        relation_links = zip(*self.links_of(relation_groups.relations), strict=True)
+        relation_links = zip(*self.relation_links(relation_groups.relations), strict=True)
         for anchor_ids, (translation, projection) in zip(relation_groups.cut(anchors), relation_links, strict=True):
             points = self.project(all_vectors, projection)
             moved_points = points[anchor_ids] + sign * translation
@@ -98,7 +98,8 @@ class TransR(Projected):
             self.entities[0](pair_entities[relation_groups.rows]), self.links[1](relation_groups.relations)
         )
         head, tail = torch.split(
-            functional.embedding(relation_groups.places[pair_index], self._limited(projected_points)), [len(h), len(t)]
+            functional.embedding(relation_groups.positions[pair_index], self._limited(projected_points)),
+            [len(h), len(t)],
         )
         return self.norm(head + self.links[0](r) - tail)
 
@@ -112,7 +113,7 @@ class TransD(Projected):
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
         (head, tail), (head_p, tail_p) = self.ends(h, t), self.ends(h, t, 1)
-        translations, projections = self.links_of(r)
+        translations, projections = self.relation_links(r)
         head = self._moved(head, (head * head_p).sum(dim=1, keepdim=True), projections)
         tail = self._moved(tail, (tail * tail_p).sum(dim=1, keepdim=True), projections)
         return self.norm(head + translations - tail)

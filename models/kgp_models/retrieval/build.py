@@ -14,7 +14,7 @@ from torch import Tensor
 from kgp_models.generator.language import small_tokenizer
 from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import PairExamples, examples, image_features, read_pictures, tell_longer
+from kgp_models.retrieval.inputs import PairExamples, examples, image_features, read_pictures, warn_truncated
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.retrieval.train import RetrievalTrainingResult, evaluated, fine_tune, pretrain
 from kgp_models.towers.backbone import Backbone
@@ -30,11 +30,11 @@ from kgplatform.datasets.pair_metrics import RetrievalScores
 from kgplatform.datasets.pair_source import Pair
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import InputError, UsageError
-from kgplatform.progress import ProgressOf, silent_progress
-from kgplatform.radiograph import place
+from kgplatform.progress import SubjectProgress, silent_progress
+from kgplatform.radiograph import resolve_image_path
 
 logger = logging.getLogger(__name__)
-NEW: Final = "new"  # a small backbone whose weights are drawn by chance
+NEW: Final = "new"  # a small backbone with random weights
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class RetrievalInputs:
     images: Path | None = None
     lexicon: Sequence[Path] = ()
     cache: Path | None = None
-    progress: ProgressOf = silent_progress
+    progress: SubjectProgress = silent_progress
 
 
 @dataclass(frozen=True)
@@ -157,26 +157,28 @@ def _training_graph(
     Raises `UsageError` where there is no graph, and `InputError` where none of its images is there.
     """
     if inputs.knowledge is None or inputs.images is None:
-        raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
+        raise UsageError(f"{settings.method} reads the graph", "Give the folder of its images: --images DIR.")
     knowledge = inputs.knowledge
-    candidate_paths = {image.id: place(inputs.images, image.path) for image in knowledge.images}
+    candidate_paths = {image.id: resolve_image_path(inputs.images, image.path) for image in knowledge.images}
     existing_paths = {
         image: image_path
         for image, image_path in candidate_paths.items()
         if image_path is not None and image_path.is_file()
     }
     if not existing_paths:
-        raise InputError("none of the graph's images is here", "Its paths begin in that folder.", path=inputs.images)
+        raise InputError(
+            "none of the graph's images is here", "The image paths are relative to that folder.", path=inputs.images
+        )
     if len(existing_paths) < len(knowledge.images):
         logger.warning(
-            f"{len(knowledge.images) - len(existing_paths):,} of the graph's images are not there, and left out"
+            f"{len(knowledge.images) - len(existing_paths):,} of the graph's images have no file, and are left out"
         )
-    knowledge = knowledge.of_images(lambda image: image.id in existing_paths)
-    tell_longer(backbone, knowledge.concepts, "concept names")
+    knowledge = knowledge.select_images(lambda image: image.id in existing_paths)
+    warn_truncated(backbone, knowledge.concepts, "concept names")
     listed_paths = [existing_paths[image.id] for image in knowledge.images]
     loaded_images = read_pictures(listed_paths, backbone.picture, inputs.cache, inputs.progress("graph, images"))
-    retained_ids = {knowledge.images[image_number].id for image_number in loaded_images.kept}
-    knowledge = knowledge.of_images(lambda image: image.id in retained_ids)
+    retained_ids = {knowledge.images[image_number].id for image_number in loaded_images.readable}
+    knowledge = knowledge.select_images(lambda image: image.id in retained_ids)
     image_values = image_features(backbone, loaded_images.values) if backbone.frozen else loaded_images.values
     return varied_graph(knowledge, settings.graph, seed), image_values
 
@@ -216,8 +218,8 @@ def save_tested_model(
     data_hashes = {"pairs": f"{pairs.kind}, protocol {pairs.protocol}, sha256 {pairs.sha256}", "seed": str(seed)}
     if knowledge is not None:
         data_hashes["graph"] = f"sha256 {knowledge.sha256}"
-    pair_sources = provenance.of_names(pair.dataset for pair in pairs.parts["train"])
-    graph_sources = provenance.of_names(image.dataset for image in knowledge.images) if knowledge is not None else ()
+    pair_sources = provenance.from_names(pair.dataset for pair in pairs.parts["train"])
+    graph_sources = provenance.from_names(image.dataset for image in knowledge.images) if knowledge is not None else ()
     model.backbone.trained_on = provenance.merge_trained_on(model.backbone.trained_on, pair_sources, graph_sources)
     figures = {"epochs": model.tuned.epochs, "validation recall": round(model.tuned.best, 4)}
     for direction, scores in model.test.items():

@@ -23,7 +23,7 @@ from kgp_models.towers.backbones import open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.towers.spec import TowerSpec
-from kgp_models.training.model_files import save_whole
+from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
@@ -76,7 +76,7 @@ def save_retrieval_model(
         if not (backbone.frozen and weight_name.startswith(_TOWERS))
     }
     folder.mkdir(parents=True, exist_ok=True)
-    save_whole(saved_weights, folder / WEIGHTS)
+    save_tensors(saved_weights, folder / WEIGHTS)
     if backbone.kind == SMALL:
         tokenizer.save_pretrained(folder / TOKENIZER)
     saved_files = (
@@ -104,7 +104,7 @@ def load_retrieval_model(folder: Path, base: str | None = None) -> Backbone:
 def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone, Any]:
     """As `load_retrieval_model`, with the small backbone's tokenizer, which a training goes on with; None of others."""
     description = FORMAT.read(folder)
-    settings = RetrievalSettings.of(description["settings"])
+    settings = RetrievalSettings.from_document(description["settings"])
     tokenizer = None
     if description["backbone"] == SMALL:
         tokenizer = read_tokenizer(folder / TOKENIZER)

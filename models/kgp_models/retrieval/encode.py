@@ -26,7 +26,7 @@ from kgplatform.search.encoder import Encoder, Reading
 from kgplatform.trained_on import UNKNOWN, TrainedOn
 
 BATCH: Final = 32
-SEED: Final = 0  # of heads that nobody has trained
+SEED: Final = 0  # of untrained heads
 
 _T = TypeVar("_T")
 
@@ -135,7 +135,7 @@ class TextEncoder:
 
     def images(self, paths: Sequence[Path]) -> NDArray[np.float32]:
         """None: raises `UsageError`."""
-        raise UsageError(f"{self.tower.kind} encodes texts alone", "Take a backbone that sees images.")
+        raise UsageError(f"{self.tower.kind} encodes texts only", "Use a backbone that encodes images.")
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of texts, (n, width), of length 1; of a longer one as `BackboneEncoder` does."""

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.retrieval.inputs import vectors_of_images, vectors_of_texts
-from kgp_models.retrieval.losses import both_ways
+from kgp_models.retrieval.inputs import image_embeddings, text_embeddings
+from kgp_models.retrieval.losses import symmetric_contrastive
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.tokens import Tokens
 from kgplatform.datasets.knowledge import POSITIVE, UNCERTAIN, Knowledge
@@ -65,7 +65,7 @@ class Alignment:
         self.settings = settings
         self.pictures = pictures
         self._names = [settings.prompt.format(concept_name) for concept_name in knowledge.concepts]
-        self._images = knowledge.images_of(POSITIVE)
+        self._images = knowledge.images_by_concept(POSITIVE)
         self._mentioned = [
             [concept for concept in report_concepts if concept in self._images] for report_concepts in mentioned
         ]
@@ -83,9 +83,9 @@ class Alignment:
         """Choose the prototypes again, by the current backbone."""
         if self.nothing:
             return
-        self._vectors = vectors_of_images(backbone, self.pictures)
+        self._vectors = image_embeddings(backbone, self.pictures)
         concept_ids = sorted({concept for report_concepts in self._mentioned for concept in report_concepts})
-        name_vectors = vectors_of_texts(backbone, [self._names[concept] for concept in concept_ids])
+        name_vectors = text_embeddings(backbone, [self._names[concept] for concept in concept_ids])
         for concept, name_vector in zip(concept_ids, name_vectors, strict=True):
             image_ids = torch.from_numpy(self._images[concept])
             selection_options = (self.settings.candidates, self.settings.prototypes, self.settings.diversity)
@@ -120,7 +120,9 @@ class Alignment:
         for concept, image_id, slot_weight in slots:
             pair_weights[image_ids.index(image_id), concept_ids.index(concept)] += slot_weight
         side_weights = (pair_weights.sum(1).to(device), pair_weights.sum(0).to(device))
-        return both_ways(backbone.scale * image_vectors @ text_vectors.T, is_positive, is_uncertain, side_weights)
+        return symmetric_contrastive(
+            backbone.scale * image_vectors @ text_vectors.T, is_positive, is_uncertain, side_weights
+        )
 
     def _slots(
         self, report_numbers: Tensor, image_vectors: Tensor, rng: torch.Generator

@@ -26,18 +26,18 @@ from kgplatform.progress import Progress, no_progress
 
 logger = logging.getLogger(__name__)
 READERS: Final = 2  # threads
-KEPT: Final = 512  # images that are kept in one file: some seconds of reading
-BLOCK: Final = 128  # pictures or texts at a time, where nothing is learnt
+IMAGES_PER_FILE: Final = 512  # images that are kept in one file: some seconds of reading
+BLOCK: Final = 128  # images or texts in a batch without training
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Grey pictures (n, 1, size, size) in bytes, or features (n, width) of a frozen tower; `kept` are the places of the
-    paths that could be read.
+    """Grey pictures (n, 1, size, size) in bytes, or features (n, width) of a frozen tower; `readable` are the places of
+    the paths that could be read.
     """
 
     values: Tensor
-    kept: Sequence[int]
+    readable: Sequence[int]
 
 
 def read_pictures(
@@ -55,23 +55,23 @@ def read_pictures(
     """
     pixel_blocks, image_numbers = [], []
     with ThreadPoolExecutor(READERS) as thread_pool:
-        for block_start in range(0, len(paths), KEPT):
-            block_paths = paths[block_start : block_start + KEPT]
+        for block_start in range(0, len(paths), IMAGES_PER_FILE):
+            block_paths = paths[block_start : block_start + IMAGES_PER_FILE]
             block_path = None if cache is None else cache / f"{_key(block_paths, picture)}.npz"
             report_progress = partial(shifted, progress, block_start, len(paths))
-            block_pictures = None if block_path is None else _kept(block_path, picture.size, len(block_paths))
+            block_pictures = None if block_path is None else _read_cached(block_path, picture.size, len(block_paths))
             if block_pictures is None:
                 block_pictures = _block(thread_pool, block_paths, picture, report_progress, part, alone=len(paths) == 1)
-                if block_path is not None and block_pictures.kept:
-                    _keep(block_path, block_pictures)
-            pixel_blocks += [block_pictures.values] if block_pictures.kept else []
-            image_numbers += [block_start + image_number for image_number in block_pictures.kept]
+                if block_path is not None and block_pictures.readable:
+                    _write_cached(block_path, block_pictures)
+            pixel_blocks += [block_pictures.values] if block_pictures.readable else []
+            image_numbers += [block_start + image_number for image_number in block_pictures.readable]
     if not pixel_blocks:
         raise InputError("none of the images can be read", "Check the folder of images.")
     return Pictures(torch.cat(pixel_blocks), image_numbers)
 
 
-def _kept(block_path: Path, image_size: int, max_count: int) -> Pictures | None:
+def _read_cached(block_path: Path, image_size: int, max_count: int) -> Pictures | None:
     """What was kept of a block of at most so many pictures; None where there is nothing, or something damaged."""
     if not block_path.exists():
         return None
@@ -103,11 +103,11 @@ def _block(
         else:
             if alone:
                 raise read_result
-            logger.warning(f"{_of_part(part)}left out: {read_result.message}")
+            logger.warning(f"{_part_prefix(part)}left out: {read_result.message}")
     return Pictures(torch.stack(pixel_tensors) if pixel_tensors else torch.empty(0), image_numbers)
 
 
-def _of_part(part: str) -> str:
+def _part_prefix(part: str) -> str:
     """How a message about a part of the data begins."""
     return f"{part}: " if part else ""
 
@@ -133,9 +133,11 @@ def _key(image_paths: Sequence[Path], picture: Picture) -> str:
     return digest.hexdigest()[:32]
 
 
-def _keep(block_path: Path, block_pictures: Pictures) -> None:
+def _write_cached(block_path: Path, block_pictures: Pictures) -> None:
     with atomic_file(block_path) as partial_path, partial_path.open("wb") as output_file:
-        np.savez(output_file, values=block_pictures.values.numpy(), kept=np.array(block_pictures.kept, dtype=np.int64))
+        np.savez(
+            output_file, values=block_pictures.values.numpy(), kept=np.array(block_pictures.readable, dtype=np.int64)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,9 +170,9 @@ def examples(
 ) -> PairExamples:
     """Read the pairs' images. Of a frozen backbone the features are computed once and kept."""
     loaded_images = read_pictures([pair.path for pair in pairs], backbone.picture, cache, progress, part=part)
-    readable_pairs = [pairs[pair_number] for pair_number in loaded_images.kept]
+    readable_pairs = [pairs[pair_number] for pair_number in loaded_images.readable]
     report_texts = [pair.text for pair in readable_pairs]
-    tell_longer(backbone, report_texts, "reports", part)
+    warn_truncated(backbone, report_texts, "reports", part)
     report_groups = torch.from_numpy(pair_groups(readable_pairs))
     if not backbone.frozen:
         return PairExamples(loaded_images.values, report_texts, report_groups, readable_pairs)
@@ -183,11 +185,11 @@ def examples(
     )
 
 
-def tell_longer(backbone: Backbone, texts: Sequence[str], text_kind: str, part: str = "") -> None:
+def warn_truncated(backbone: Backbone, texts: Sequence[str], text_kind: str, part: str = "") -> None:
     """Tell how many texts have more tokens than are read in training, where they are not read in parts."""
     if long_count := backbone.tokens.longer(texts):
         logger.warning(
-            f"{_of_part(part)}{long_count:,} of {len(texts):,} {text_kind} are longer than the "
+            f"{_part_prefix(part)}{long_count:,} of {len(texts):,} {text_kind} are longer than the "
             f"{backbone.tokens.token_limit} tokens that are read: their ends are left out"
         )
 
@@ -205,13 +207,13 @@ def text_features(backbone: Backbone, texts: Sequence[str]) -> Tensor:
 
 
 @torch.inference_mode()
-def vectors_of_images(backbone: Backbone, values: Tensor) -> Tensor:
+def image_embeddings(backbone: Backbone, values: Tensor) -> Tensor:
     """(n, 512), of length 1, of pictures or features."""
     return _by_blocks(backbone, values, backbone.embed_images)
 
 
 @torch.inference_mode()
-def vectors_of_texts(backbone: Backbone, texts_or_features: Sequence[str] | Tensor) -> Tensor:
+def text_embeddings(backbone: Backbone, texts_or_features: Sequence[str] | Tensor) -> Tensor:
     """(n, 512), of length 1, of texts or their features."""
     return _by_blocks(backbone, texts_or_features, backbone.embed_texts)
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kgp_models.retrieval.losses import both_ways, contrastive
+from kgp_models.retrieval.losses import contrastive, symmetric_contrastive
 from kgp_models.towers.backbone import WIDTH, Backbone, plain_attention
 from kgplatform.datasets.knowledge import POSITIVE, STANCES, UNCERTAIN, Knowledge
 from kgplatform.yaml_settings import NonNegativeNumber, PositiveInteger, PositiveNumber, Text
@@ -189,7 +189,7 @@ class KnowledgeLosses(nn.Module):
         self.encoder = TripletEncoder(relation_count, settings.layers, settings.heads)
         self.network = GraphNetwork(relation_count)
         all_triples = np.concatenate([knowledge.relations, np.empty((0, 3), dtype=np.int64)])
-        self._known = {(int(head), int(relation), int(tail)) for head, relation, tail in all_triples}
+        self._training_triples = {(int(head), int(relation), int(tail)) for head, relation, tail in all_triples}
 
     def forward(self, backbone: Backbone, batch: GraphEdgeBatch, images: Tensor, concepts: Tensor) -> dict[str, Tensor]:
         """The losses by name: `images` (I, 512) and `concepts` (C, 512) are the vectors of the batch's entities."""
@@ -224,14 +224,14 @@ class KnowledgeLosses(nn.Module):
             contrastive(scale * heads @ images.T, positive_table.T, uncertain_table.T),
         ]
         if len(related_edges):
-            tail_mask, head_mask = self._known_concepts(batch, related_edges)
+            tail_mask, head_mask = self._related_masks(batch, related_edges)
             tails = self.encoder.tail(concepts[related_edges[:, 0]], related_edges[:, 1])  # (R, 512)
             heads = self.encoder.head(related_edges[:, 1], concepts[related_edges[:, 2]])
             loss_parts.append(contrastive(scale * tails @ concepts.T, tail_mask.to(images.device)))
             loss_parts.append(contrastive(scale * heads @ concepts.T, head_mask.to(images.device)))
         return torch.stack(loss_parts).mean()
 
-    def _known_concepts(self, batch: GraphEdgeBatch, related_edges: Tensor) -> tuple[Tensor, Tensor]:
+    def _related_masks(self, batch: GraphEdgeBatch, related_edges: Tensor) -> tuple[Tensor, Tensor]:
         """The concepts of the batch that are a tail, and a head, of the triplet with the rest of it: (R, C) each."""
         concept_ids = batch.concepts.tolist()
         triples = [
@@ -239,10 +239,12 @@ class KnowledgeLosses(nn.Module):
             for head_position, relation_number, tail_position in related_edges.tolist()
         ]
         tail_table = [
-            [(head, relation, concept_id) in self._known for concept_id in concept_ids] for head, relation, _ in triples
+            [(head, relation, concept_id) in self._training_triples for concept_id in concept_ids]
+            for head, relation, _ in triples
         ]
         head_table = [
-            [(concept_id, relation, tail) in self._known for concept_id in concept_ids] for _, relation, tail in triples
+            [(concept_id, relation, tail) in self._training_triples for concept_id in concept_ids]
+            for _, relation, tail in triples
         ]
         return torch.tensor(tail_table), torch.tensor(head_table)
 
@@ -261,7 +263,9 @@ class KnowledgeLosses(nn.Module):
         neighbour_vectors, has_neighbour = self.network(entities, all_edges)
         chosen_entities = torch.nonzero(has_neighbour).squeeze(1)
         identity_mask = torch.eye(len(chosen_entities), dtype=torch.bool, device=images.device)
-        return both_ways(scale * neighbour_vectors[chosen_entities] @ entities[chosen_entities].T, identity_mask)
+        return symmetric_contrastive(
+            scale * neighbour_vectors[chosen_entities] @ entities[chosen_entities].T, identity_mask
+        )
 
 
 def _table(stances: Tensor, stance: int, shape: tuple[int, int]) -> Tensor:

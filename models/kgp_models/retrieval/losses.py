@@ -29,7 +29,7 @@ def contrastive(
     return (row_losses * row_weights).sum() / row_weights.sum().clamp(min=1e-9)
 
 
-def both_ways(
+def symmetric_contrastive(
     logits: Tensor, positive: Tensor, ignored: Tensor | None = None, weights: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
     """The mean of `contrastive` over the rows and over the columns."""
@@ -45,7 +45,7 @@ def image_text(images: Tensor, texts: Tensor, scale: Tensor, groups: Tensor) -> 
     """ITC, the image-text contrastive loss: (B, D) and (B, D) of length 1; `groups` (B,) are the same where a report is
     the same, so that a study's other image, or an equal report, is no negative.
     """
-    return both_ways(scale * images @ texts.T, groups[:, None] == groups[None, :])
+    return symmetric_contrastive(scale * images @ texts.T, groups[:, None] == groups[None, :])
 
 
 def distillation(images: Tensor, texts: Tensor, scale: Tensor, teacher: Tensor) -> Tensor:

@@ -62,10 +62,12 @@ class RetrievalSettings(YAMLSettings):
     def check(self) -> None:
         """Raise `InputError` for values that do not go together."""
         if self.small.pixels % 32 or self.small.hidden % self.small.heads:
-            raise InputError("small.pixels is no multiple of 32, or small.hidden none of small.heads", "It must be.")
+            raise InputError(
+                "small.pixels is not a multiple of 32, or small.hidden not a multiple of small.heads", "It must be."
+            )
         selection_counts = (self.fashion.nearest, self.fashion.prototypes, self.fashion.candidates)
         if list(selection_counts) != sorted(selection_counts) or self.fashion.diversity > 1:
             message = "fashion: nearest is more than prototypes, these more than candidates, or diversity more than 1"
             raise InputError(message, "Check them.")
         if "{}" not in self.fashion.prompt or "{}" not in self.knowledge.prompt:
-            raise InputError("a prompt has no {}, where the concept's name goes", "Write it there.")
+            raise InputError("a prompt has no {}, where the concept's name goes", "Add it to the prompt.")

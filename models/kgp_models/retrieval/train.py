@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import PairExamples, vectors_of_images, vectors_of_texts
+from kgp_models.retrieval.inputs import PairExamples, image_embeddings, text_embeddings
 from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, graph_edge_batches
 from kgp_models.retrieval.losses import distillation, image_text
 from kgp_models.retrieval.settings import FineTuning
@@ -27,7 +27,7 @@ from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.interrupt import checkpoints
 from kgplatform.progress import Progress, no_progress
 
-STATISTICS_PICTURES: Final = 1024  # pictures that statistics of batch norms are computed from
+STATISTICS_PICTURES: Final = 1024  # images that statistics of batch norms are computed from
 STATISTICS_BATCH: Final = 128
 CHECKED: Final = "recall"  # of the validation part: see `recall`
 
@@ -45,15 +45,15 @@ class RetrievalTrainingResult:
 
 def evaluated(backbone: Backbone, examples: PairExamples) -> dict[str, metrics.RetrievalScores]:
     """Precision and recall of examples, both ways."""
-    image_vectors = vectors_of_images(backbone, examples.images)
+    image_vectors = image_embeddings(backbone, examples.images)
     groups = examples.groups.numpy()
     first_rows = {int(group_id): row_number for row_number, group_id in reversed(list(enumerate(groups)))}
     row_numbers = [first_rows[group_id] for group_id in range(len(first_rows))]
     distinct_texts = [examples.texts[row_number] for row_number in row_numbers]
-    text_vectors = vectors_of_texts(
+    text_vectors = text_embeddings(
         backbone, distinct_texts if examples.text_features is None else examples.text_features[row_numbers]
     )
-    return metrics.both(image_vectors.numpy(), text_vectors.numpy(), groups)
+    return metrics.retrieval_scores(image_vectors.numpy(), text_vectors.numpy(), groups)
 
 
 def recall(scores: Mapping[str, metrics.RetrievalScores]) -> float:
@@ -88,7 +88,7 @@ def fine_tune(
     warmup_steps = round(settings.warmup * batches_per_epoch)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step_number: _share_of_rate(
+        lambda step_number: _rate_share(
             step_number, warmup_steps, batches_per_epoch * settings.epochs, settings.schedule
         ),
     )
@@ -163,7 +163,7 @@ def pretrain(
     batches_per_epoch = math.ceil(len({*knowledge.stances[:, 0].tolist()}) / settings.batch)
     total_steps = settings.epochs * batches_per_epoch
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step_number: _share_of_rate(step_number, total_steps // 10, total_steps, "cosine")
+        optimizer, lambda step_number: _rate_share(step_number, total_steps // 10, total_steps, "cosine")
     )
     state_parts = {"backbone": backbone, "heads": knowledge_losses, "optimizer": optimizer, "schedule": schedule}
     training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs)
@@ -232,13 +232,13 @@ def settle(backbone: Backbone, pictures: Tensor) -> None:
 
 def _teacher(backbone: Backbone, pairs: PairExamples) -> Callable[[Tensor], Tensor]:
     """The logits of pairs by the backbone at present."""
-    image_vectors = vectors_of_images(backbone, pairs.images)
-    text_vectors = vectors_of_texts(backbone, pairs.texts if pairs.text_features is None else pairs.text_features)
+    image_vectors = image_embeddings(backbone, pairs.images)
+    text_vectors = text_embeddings(backbone, pairs.texts if pairs.text_features is None else pairs.text_features)
     scale = float(backbone.scale.detach())
     return lambda batch_rows: scale * image_vectors[batch_rows] @ text_vectors[batch_rows].T
 
 
-def _share_of_rate(step_number: int, warmup_steps: int, total_steps: int, schedule: str) -> float:
+def _rate_share(step_number: int, warmup_steps: int, total_steps: int, schedule: str) -> float:
     """Of the learning rate in a step: it rises through `warmup_steps`, then stays or falls to 0 as a cosine does."""
     if step_number < warmup_steps:
         return (step_number + 1) / warmup_steps

@@ -21,7 +21,7 @@ from kgp_models.towers import open_clip_folder
 from kgp_models.towers.backbone import MAX_TOKENS, Backbone, Picture
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.tokens import Tokenize, Tokens, tokenize
-from kgp_models.towers.tower_modules import ClipImage, ClipText, EfficientNetLite, MeanOfWords, OpenClipText
+from kgp_models.towers.tower_modules import ClipImage, ClipText, EfficientNetLite, OpenClipText, WordMean
 from kgp_models.training.model_files import require_finite, require_model_folder
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.extras import import_problem, install_command
@@ -125,9 +125,9 @@ def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], max_tokens: int) -> tuple
     folder_path = Path(folder_name or "")
     if opener.example and not (folder_name and folder_path.is_dir()):
         hint = (
-            f"Say {kind_name}:FOLDER. Fetch it once: hf download {opener.example} --local-dir {folder_name or 'FOLDER'}"
+            f"Use {kind_name}:FOLDER. Fetch it once: hf download {opener.example} --local-dir {folder_name or 'FOLDER'}"
         )
-        raise InputError("the weights are not there", hint, path=folder_path if folder_name else None)
+        raise InputError("the weights do not exist", hint, path=folder_path if folder_name else None)
     try:
         return kind_name, opener.open(require_model_folder(folder_path) if opener.example else folder_path, max_tokens)
     except ImportError as error:
@@ -252,7 +252,7 @@ def _transformer(folder: Path, max_tokens: int) -> tuple[nn.Module, Tokenize]:
         raise ValueError("weights are missing")
     encoder.pooler = None
     max_tokens = min(max_tokens, int(getattr(encoder.config, "max_position_embeddings", max_tokens)))
-    return MeanOfWords(encoder), _tokens(_read_tokenizer(folder), max_tokens)
+    return WordMean(encoder), _tokens(_read_tokenizer(folder), max_tokens)
 
 
 def _minilm(_: Path, max_tokens: int) -> tuple[nn.Module, Tokenize]:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kgp_models.towers.backbone import Backbone
-from kgp_models.training.model_files import read_kept
+from kgp_models.training.model_files import read_cached_tensors
 from kgplatform.files import atomic_file
 
 
@@ -26,7 +26,7 @@ def identity(backbone: Backbone) -> str:
     return digest.hexdigest()
 
 
-def of_files(paths: Sequence[Path]) -> list[str]:
+def file_keys(paths: Sequence[Path]) -> list[str]:
     """Files, distinguished by place, size and time of change."""
     file_stats = [(file_path, file_path.stat() if file_path.is_file() else None) for file_path in paths]
     return [
@@ -44,7 +44,7 @@ def load_or_compute(
         return make()
     cache_key = hashlib.sha256(json.dumps([identity(backbone), *identifiers]).encode()).hexdigest()[:32]
     cache_path = cache / f"{cache_key}.safetensors"
-    if (cached_tensors := read_kept(cache_path)) is not None:
+    if (cached_tensors := read_cached_tensors(cache_path)) is not None:
         return cached_tensors
     tensors = {tensor_name: tensor.contiguous() for tensor_name, tensor in make().items()}
     with atomic_file(cache_path) as partial_path:

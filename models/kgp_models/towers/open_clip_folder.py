@@ -42,7 +42,7 @@ def read_open_clip(folder: Path) -> OpenClip:
     clip_config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
     text_config = clip_config["model_cfg"]["text_cfg"]
     if not any(file_path.suffix in WEIGHTS for file_path in folder.iterdir()):
-        raise FileNotFoundError("open_clip would make up the weights")
+        raise FileNotFoundError("open_clip would use random weights")
     with TemporaryDirectory() as temporary_folder:  # open_clip takes the text tower's architecture by a name only
         config_changes = {}
         if text_config.get("hf_model_name"):
@@ -52,12 +52,12 @@ def read_open_clip(folder: Path) -> OpenClip:
                 "hf_model_name": temporary_folder,
                 "hf_model_pretrained": False,
             }
-        # each tower as a module of its own, whatever the configuration says
+        # each tower as a separate module, whatever the configuration says
         model: Any = open_clip.create_model(f"local-dir:{folder}", force_custom_text=True, **config_changes)
     pixel_size = model.visual.image_size
     height, width = (pixel_size, pixel_size) if isinstance(pixel_size, int) else pixel_size
     if height != width:
-        raise ValueError("its pictures are no squares")
+        raise ValueError("its images are not square")
     preprocessing = model.visual.preprocess_cfg
     padding_id = int(model.text.config.pad_token_id) if config_changes else None
     return OpenClip(

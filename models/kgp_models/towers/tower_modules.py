@@ -73,7 +73,7 @@ class EfficientNetLite(nn.Module):
         return feature_map.mean((2, 3)), feature_map.flatten(2).transpose(1, 2)
 
 
-class MeanOfWords(nn.Module):
+class WordMean(nn.Module):
     """A sentence encoder: the mean of the last layer over the words, (B, T) to (B, width)."""
 
     def __init__(self, model: nn.Module) -> None:

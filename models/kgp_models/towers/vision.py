@@ -74,9 +74,7 @@ def open_vision(spec: str) -> Vision:
         raise UsageError(f"there is no vision encoder called {vision_kind}", hint)
     weights_folder = Path(folder_name or "")
     if not folder_name or not weights_folder.is_dir():
-        raise InputError(
-            "the vision encoder's weights are not there", f"Say {vision_kind}:FOLDER.", path=weights_folder
-        )
+        raise InputError("the vision encoder's weights do not exist", f"Use {vision_kind}:FOLDER.", path=weights_folder)
     try:
         vision = _KINDS[vision_kind](require_model_folder(weights_folder))
     except ImportError as error:

@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-SHIFT: Final = 8 / 256  # of a side by which a picture is moved, at most
+SHIFT: Final = 8 / 256  # of a side by which an image is moved, at most
 TURN: Final = 0.05  # radians by which it is turned
 SCALE: Final = 0.05  # share by which it is made smaller or larger
 LIGHT: Final = 0.1  # standard deviation, where black is -1 and white 1; also of the contrast

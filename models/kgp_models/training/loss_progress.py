@@ -23,7 +23,7 @@ class LossProgress:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._step: list[Tensor] = []  # parts of the present step's loss
+        self._step: list[Tensor] = []  # parts of the current step's loss
         self._recent: deque[list[Tensor]] = deque(maxlen=STEPS)  # those of earlier steps
         self._mean: float | None = None
         self._last_read = -math.inf

@@ -20,7 +20,7 @@ PICKLED: Final = (".bin", ".pt", ".pth")  # how files of torch's own form are ca
 _AGAIN: Final = "Fetch or make it again."
 
 
-def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write a file of tensors that does not appear before it is complete, so that what is present may be taken as
     finished.
     """
@@ -36,7 +36,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError("the weights are damaged", _AGAIN, path=path) from None
 
 
-def read_kept(path: Path) -> dict[str, Tensor] | None:
+def read_cached_tensors(path: Path) -> dict[str, Tensor] | None:
     """The tensors of a file that can be made again; None where it is missing, damaged, or no regular file."""
     try:
         return load_file(require_file(path))
@@ -80,7 +80,7 @@ def require_uncompressed(path: Path) -> Path:
     return path
 
 
-def sha256_of(path: Path) -> str:
+def regular_file_sha256(path: Path) -> str:
     """The hash of a file. Raises `InputError` where it is no regular one."""
     with open_regular_file(path) as opened_file:
         return hashlib.file_digest(opened_file, "sha256").hexdigest()
@@ -93,6 +93,6 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
         if (
             not file_path.resolve().is_relative_to(folder.resolve())
             or not file_path.is_file()
-            or sha256_of(file_path) != expected_hash
+            or regular_file_sha256(file_path) != expected_hash
         ):
             raise InputError("a file of the model is missing or changed", "Train or fetch it again.", path=file_path)

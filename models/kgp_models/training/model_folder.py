@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from kgp_models.training.model_files import check_files, sha256_of
+from kgp_models.training.model_files import check_files, regular_file_sha256
 from kgplatform.errors import InputError
 from kgplatform.files import read_json, write_json
-from kgplatform.trained_on import listed, read_trained_on
+from kgplatform.trained_on import describe_trained_on, read_trained_on
 
 Description: TypeAlias = Mapping[str, Any]
 
 CARD: Final = "README.md"
 TRAIN_AGAIN: Final = "Train it again."
-_SYNTHETIC: Final = "A model that was trained on synthetic studies knows synthetic studies."
+_SYNTHETIC: Final = "A model that was trained on synthetic studies is valid for synthetic studies only."
 
 
 class CardText(NamedTuple):
@@ -53,7 +53,9 @@ class ModelFormat:
 
     def write(self, folder: Path, description: Description, model_files: Iterable[Path]) -> None:
         """Write the description and the card of a model whose files are in the folder already."""
-        file_hashes = {file_path.relative_to(folder).as_posix(): sha256_of(file_path) for file_path in model_files}
+        file_hashes = {
+            file_path.relative_to(folder).as_posix(): regular_file_sha256(file_path) for file_path in model_files
+        }
         self.rewrite(folder, {"form": self.version, **description, "files": file_hashes})
 
     def rewrite(self, folder: Path, description: Description) -> None:
@@ -92,7 +94,7 @@ class ModelFormat:
         """The model card: what the model is, what it was trained on, what it reaches, and what it is not for."""
         title, introduction, facts, results = self.card_text(description)
         if "trained_on" in description:
-            facts = (*facts, f"trained on: {listed(read_trained_on(description))}")
+            facts = (*facts, f"trained on: {describe_trained_on(read_trained_on(description))}")
         figures = description.get("figures", {})
         figure_rows = [f"| {figure_name} | {figure} |" for figure_name, figure in figures.items()]
         parts = [f"# {title}", introduction, "\n".join(f"- {fact}" for fact in facts)]

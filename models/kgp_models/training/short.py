@@ -10,7 +10,7 @@ T = TypeVar("T")
 EPOCHS: Final = ("epochs", "vision_epochs")  # settings that count epochs
 
 
-def at_most(settings: T, epochs: int | None) -> T:
+def limit_epochs(settings: T, epochs: int | None) -> T:
     """The settings, in which no part of the training has more epochs than that; None changes nothing.
 
     `settings` is a frozen dataclass, which may hold others.
@@ -21,7 +21,7 @@ def at_most(settings: T, epochs: int | None) -> T:
     for setting_field in fields(settings):  # type: ignore[arg-type]
         setting = getattr(settings, setting_field.name)
         if is_dataclass(setting):
-            changes[setting_field.name] = at_most(setting, epochs)
+            changes[setting_field.name] = limit_epochs(setting, epochs)
         elif setting_field.name in EPOCHS:
             changes[setting_field.name] = min(setting, type(setting)(epochs))
     return replace(settings, **changes)  # type: ignore[type-var]

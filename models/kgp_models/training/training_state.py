@@ -25,7 +25,7 @@ _START_AGAIN: Final = "Give another folder, or delete this one to start from the
 _NO_FIGURES: Final[Mapping[str, float]] = {}
 WORK: Final = "work"  # in a model's folder: the state of its training
 STATE: Final = "training.state"
-OF: Final = "training.json"
+CLAIM_FILE: Final = "training.json"
 
 
 def claim(folder: Path, about: Mapping[str, Any], hint: str = "") -> None:
@@ -34,14 +34,14 @@ def claim(folder: Path, about: Mapping[str, Any], hint: str = "") -> None:
     Raises `InputError` where the folder has a training with other entries, which it names.
     """
     entries = json.loads(json.dumps(about, default=str))
-    claim_path = folder / OF
+    claim_path = folder / CLAIM_FILE
     if claim_path.exists():
         try:
             differing = _differing(read_json(claim_path, MAX_SETTINGS), entries)
         except (InputError, TypeError, AttributeError):
             raise InputError("the note on the training is damaged", hint or _START_AGAIN, path=claim_path) from None
         if differing:
-            message = f"an unfinished training of other settings or data is here (other {', '.join(differing)})"
+            message = f"an unfinished training with other settings or data is here (other {', '.join(differing)})"
             raise InputError(message, hint or _START_AGAIN, path=folder)
     else:
         write_json(claim_path, entries)
@@ -63,7 +63,7 @@ class TrainingState:
     that is whole or not there. A training that goes on from it ends as if it had not been stopped. Without a `path`
     nothing is saved, and a stop is a `KeyboardInterrupt`.
 
-    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on.
+    `steps` are in an epoch, of which there are `epochs`. `data_name` names data that must be the same when it goes on.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TrainingState:
         parts: Mapping[str, Any],
         steps: int,
         epochs: int,
-        of: str = "",
+        data_name: str = "",
     ) -> None:
         self.path = path
         self.history: list[dict[str, float]] = []  # an entry an epoch
@@ -80,7 +80,7 @@ class TrainingState:
         self.step = 0  # done in the epoch
         self._sums: dict[str, float] = {}  # of the epoch's losses
         self._losses: list[Mapping[str, Tensor]] = []  # of batches, not yet in the sums: reading one waits for the GPU
-        self._parts, self._steps, self._epochs, self._of = parts, steps, epochs, of
+        self._parts, self._steps, self._epochs, self._data_name = parts, steps, epochs, data_name
         self._random: dict[str, Any] = {}  # as they were when the file was written
         self._epoch_random: dict[str, Any] = {}  # as they were when the epoch began
         self._seconds, self._began = 0.0, time.monotonic()
@@ -101,7 +101,7 @@ class TrainingState:
         try:
             saved_state = torch.load(require_uncompressed(self.path), weights_only=True)
             data_name = saved_state["of"]
-            for part_name, state_part in self._parts.items() if data_name == self._of else ():
+            for part_name, state_part in self._parts.items() if data_name == self._data_name else ():
                 state_part.load_state_dict(saved_state[part_name])
             self.history, self.best, self.step = (
                 list(saved_state["history"]),
@@ -117,13 +117,15 @@ class TrainingState:
             _restore(self._random)
             self._resumed = True
         except Exception:  # noqa: BLE001  no file or no zip, whatever pickle and a part of another shape raise
-            hint = "Delete this file; the training then begins anew."
+            hint = "Delete this file; the training then starts from the beginning."
             raise InputError(
                 "the state of the training is damaged, or of another version", hint, path=self.path
             ) from None
-        if data_name != self._of:
-            hint = "Bring back what is missing; or delete this file, and the training begins anew."
-            raise InputError("other images can be read than when this training began", hint, path=self.path)
+        if data_name != self._data_name:
+            hint = "Restore the missing images; or delete this file, and the training starts from the beginning."
+            raise InputError(
+                "the images that can be read are not those of the start of this training", hint, path=self.path
+            )
 
     def epoch(
         self,
@@ -192,7 +194,7 @@ class TrainingState:
             return
         self.mean_losses()  # so that all losses are in the sums
         saved_state = {
-            "of": self._of,
+            "of": self._data_name,
             "history": self.history,
             "best": self.best,
             "step": self.step,

@@ -23,7 +23,7 @@ from kgp_models.vqa.evidence import ImageEvidence
 from kgp_models.vqa.graph_vectors import GraphVectors
 from kgp_models.vqa.inputs import PathTexts, QuestionExamples
 from kgp_models.vqa.settings import PLAIN
-from kgp_models.vqa.tower_features import Images, Texts, images_of, texts_of, vectors_of
+from kgp_models.vqa.tower_features import Images, Texts, encode_images, encode_text_vectors, encode_texts
 from kgp_models.vqa.train import probabilities
 from kgplatform import radiograph
 from kgplatform import trained_on as provenance
@@ -32,27 +32,27 @@ from kgplatform.datasets.questions import Question
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.graph_names import concept_hint
-from kgplatform.radiograph import place
+from kgplatform.radiograph import resolve_image_path
 from kgplatform.trained_on import TrainedOn, is_synthetic
 from kgplatform.vqa import live
 from kgplatform.vqa.closed import Form, validate_question
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.live import SubgraphEdge, SubgraphNode
-from kgplatform.vqa.question_content import compares, content_words, joins_findings, subject_of
+from kgplatform.vqa.question_content import compares, content_words, joins_findings, question_subject
 from kgplatform.vqa.subgraph import EMPTY, Subgraph
 
-WITHOUT_IMAGE: Final = "without an image: the base model answers, and the mean of training's images stands for it"
+WITHOUT_IMAGE: Final = "without an image: the base model answers from the question and the mean of the training images"
 CUT: Final = "the model reads the first {} of the question's {} tokens"
 EMPTY_GRAPH: Final = "the graph has no concepts"
-NO_PICTURE: Final = "none of the graph's images around the question is in the folder of its images"
+NO_PICTURE: Final = "the folder of the graph's images has none of the images around the question"
 GUESS: Final = "{} is read as {}"
 NO_CONCEPT: Final = "the question names no concept of the graph"
-NO_EDGE: Final = "the graph knows nothing of the question's concepts"
-KNOWS_FINDINGS: Final = "and the model, trained on synthetic studies, knows no other words"
-SHORT: Final = 4  # letters: a word so short is close to many names
-COMPARES: Final = "this question compares with another image, and the model sees one"
+NO_EDGE: Final = "the graph contains nothing about the question's concepts"
+KNOWS_FINDINGS: Final = "and the model, trained on synthetic studies, understands only names of concepts"
+SHORT: Final = 4  # letters: a word this short is similar to many names
+COMPARES: Final = "this question compares with another image, and the model sees only one"
 SUBJECT: Final = "the question is about {}, which names no concept of the graph"
-UNREAD: Final = "words that name no concept of the graph, and that the answer does not rest on: {}"
+UNREAD: Final = "words that name no concept of the graph, so the answer does not depend on them: {}"
 AMBIGUOUS: Final = "{} may be {}: the first is taken"
 UNKNOWN: Final = "{} edges of kinds that the model has not seen are left out"
 
@@ -61,7 +61,7 @@ UNKNOWN: Final = "{} edges of kinds that the model has not seen are left out"
 class VQAReply:
     """An answer: `yes`, its probability of yes by the model that gave it, `by` (a method, or ``base``), and the base
     model's. `edges` are those of the subgraph, each with by how much the probability falls without it (of the base
-    model's answers 0); `shown` are concepts and how likely the image shows them by the graph's own images.
+    model's answers 0); `image_concepts` are concepts and how likely the image shows them by the graph's own images.
     """
 
     yes: bool
@@ -70,7 +70,7 @@ class VQAReply:
     base: float
     concepts: tuple[SubgraphNode, ...]
     edges: tuple[tuple[SubgraphEdge, float], ...]
-    shown: tuple[tuple[SubgraphNode, float], ...]
+    image_concepts: tuple[tuple[SubgraphNode, float], ...]
     flags: tuple[str, ...]
     warnings: tuple[str, ...] = ()  # what is not to be relied on, as the model was trained on other images
     trained_on: TrainedOn = ()  # the model's training data
@@ -128,13 +128,13 @@ class Answerer:
         tokens = self.model.backbone.tokens
         if (token_count := tokens.count(text)) > tokens.token_limit:
             flags.append(CUT.format(tokens.token_limit, token_count))
-        question_texts = texts_of(self.model.backbone, [text])
+        question_texts = encode_texts(self.model.backbone, [text])
         question = Question("", text, "", question_image.name, image or Path(), "", "")
         base_probability = local_graph.probabilities(
             [question], question_image.images, question_texts, [EMPTY], base=True
         )[0]
-        shown_concepts = local_graph.shown(question_image.images) if question_image.there else ()
-        if self.model.settings.method in PLAIN or not question_image.there or not edges:
+        image_concepts = local_graph.image_concepts(question_image.images) if question_image.has_image else ()
+        if self.model.settings.method in PLAIN or not question_image.has_image or not edges:
             uncounted_edges = tuple((edge, 0.0) for edge in edges)
             return VQAReply(
                 base_probability >= 0.5,
@@ -143,7 +143,7 @@ class Answerer:
                 base_probability,
                 question_concepts,
                 uncounted_edges,
-                shown_concepts,
+                image_concepts,
                 tuple(flags),
                 warnings,
                 self.model.trained_on,
@@ -168,7 +168,7 @@ class Answerer:
             base_probability,
             question_concepts,
             counted_edges,
-            shown_concepts,
+            image_concepts,
             tuple(flags),
             warnings,
             self.model.trained_on,
@@ -183,15 +183,16 @@ class Answerer:
         """
         if joins_findings(text):
             raise InputError(
-                f"{Form.SEVERAL.value}, and the model knows questions about one finding", "Ask them alone."
+                f"{Form.SEVERAL.value}, and the model answers questions about one finding only",
+                "Ask about each finding separately.",
             )
         if compares(text):
-            raise InputError(COMPARES, "Ask about this image alone.")
+            raise InputError(COMPARES, "Ask about this image only.")
         named = [(phrase, number) for phrase, number in self._tagger.named(text) if content_words(phrase)]
         if not named:
             raise InputError(f"{self._why_unknown()}, {KNOWS_FINDINGS}", self._hint(text))
         read_words = {word for phrase, _ in named for word in content_words(phrase)}
-        subject = subject_of(text)
+        subject = question_subject(text)
         if subject and not any(subject in phrase.casefold() for phrase, _ in named):
             raise InputError(SUBJECT.format(subject), concept_hint(self.graph, subject) or self._hint(text))
         if unread_words := [word for word in content_words(text) if word not in read_words]:
@@ -204,11 +205,13 @@ class Answerer:
 
     def _hint(self, text: str) -> str:
         if not self._tagger.cuis:
-            return "Load a graph first (kgp construct run, kgp ingest), or give a model of yours by --model."
+            return "Load a graph first (kgp construct run, kgp ingest), or give your own model with --model."
         hints = (concept_hint(self.graph, word) for word in content_words(text) if len(word) > SHORT)
         if near_hint := next((hint for hint in hints if hint), ""):
             return near_hint
-        return 'Name a finding of the graph, "Is there a pleural effusion?", or add names of its concepts by --lexicon.'
+        return (
+            'Name a finding of the graph, "Is there a pleural effusion?", or add names of its concepts with --lexicon.'
+        )
 
     def _edges(self, question_concepts: Sequence[SubgraphNode], flags: list[str]) -> list[SubgraphEdge]:
         if not question_concepts:
@@ -226,31 +229,37 @@ class Answerer:
             flags.append(UNKNOWN.format(unknown_count))
         return [edge for edge in edges if edge.kind in edge_kinds]
 
-    def _image(self, image_path: Path | None, flags: list[str]) -> _Seen:
+    def _image(self, image_path: Path | None, flags: list[str]) -> _ImageInput:
         if image_path is not None:
             radiograph.read_radiograph(image_path, radiograph.LEAST_SIDE, blank=False)
-            return _Seen(str(image_path), images_of(self.model.backbone, {str(image_path): image_path}), there=True)
+            return _ImageInput(
+                str(image_path), encode_images(self.model.backbone, {str(image_path): image_path}), has_image=True
+            )
         flags.append(WITHOUT_IMAGE)
         mean_vector, region_vector = self.model.mean_image, self.model.mean_region
-        return _Seen("", Images(mean_vector[None], region_vector[None, None].half(), {"": 0}), there=False)
+        return _ImageInput("", Images(mean_vector[None], region_vector[None, None].half(), {"": 0}), has_image=False)
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class _ImageInput:
     name: str
     images: Images
-    there: bool
+    has_image: bool
 
 
 class _Local:
     """A question's own small graph: the nodes and edges of its subgraph, as the models take them."""
 
     def __init__(
-        self, model: Loaded, asked: Sequence[SubgraphNode], edges: Sequence[SubgraphEdge], folder: Path | None
+        self,
+        model: Loaded,
+        question_concepts: Sequence[SubgraphNode],
+        edges: Sequence[SubgraphEdge],
+        folder: Path | None,
     ) -> None:
-        self.model, self.asked, self.edges = model, asked, edges
+        self.model, self.question_concepts, self.edges = model, question_concepts, edges
         edge_ends = [node for edge in edges for node in (edge.head, edge.tail)]
-        self.concepts = list(dict.fromkeys([*asked, *(node for node in edge_ends if not node.image)]))
+        self.concepts = list(dict.fromkeys([*question_concepts, *(node for node in edge_ends if not node.image)]))
         image_nodes = list(dict.fromkeys(node for node in edge_ends if node.image))
         empty_rows = np.empty((0, 3), dtype=np.int64)
         self.knowledge = Knowledge(
@@ -261,48 +270,49 @@ class _Local:
             empty_rows,
             empty_rows,
         )
-        self.row_of_node = {node: position for position, node in enumerate([*self.concepts, *image_nodes])}
+        self.row_by_node = {node: position for position, node in enumerate([*self.concepts, *image_nodes])}
         self.kind = {kind_name: position for position, kind_name in enumerate([*STANCES, *model.relations])}
-        self.evidence = _of_concepts(model, self.knowledge.cuis)
+        self.evidence = _concept_evidence(model, self.knowledge.cuis)
         self._vectors(folder)
 
     def _vectors(self, image_folder: Path | None) -> None:
         """The concepts' names and the images' pictures by the towers."""
         towers, vector_width = self.model.backbone, len(self.model.mean_image)
-        self.names = vectors_of(towers, self.knowledge.concepts or [""])[: len(self.concepts)]
+        self.names = encode_text_vectors(towers, self.knowledge.concepts or [""])[: len(self.concepts)]
         self.pictures = torch.zeros(len(self.knowledge.images), vector_width)
         self.pictured = torch.zeros(len(self.knowledge.images), dtype=torch.bool)
         for image_number, image in enumerate(self.knowledge.images):
-            image_path = None if image_folder is None else place(image_folder, image.path)
+            image_path = None if image_folder is None else resolve_image_path(image_folder, image.path)
             if image_path is not None and image_path.is_file():
                 try:
-                    self.pictures[image_number] = images_of(towers, {image.id: image_path}, regions=False).vectors[0]
+                    images = encode_images(towers, {image.id: image_path}, regions=False)
+                    self.pictures[image_number] = images.vectors[0]
                     self.pictured[image_number] = True
                 except InputError:
-                    continue  # a damaged image is one that has no picture
+                    continue  # a damaged image counts as one without a file
 
     def subgraph(self, leave_out: int = -1) -> Subgraph:
         """The subgraph in the order in which the graph gave it, with or without one of its edges."""
-        node_rows = {self.row_of_node[node]: position for position, node in enumerate(self.asked)}
+        node_rows = {self.row_by_node[node]: position for position, node in enumerate(self.question_concepts)}
         edge_rows = []
         for position, edge in enumerate(self.edges):
             head_row, tail_row = (
-                node_rows.setdefault(self.row_of_node[node], len(node_rows)) for node in (edge.head, edge.tail)
+                node_rows.setdefault(self.row_by_node[node], len(node_rows)) for node in (edge.head, edge.tail)
             )
             if position != leave_out:
                 edge_rows.append((head_row, self.kind[edge.kind], tail_row))
         nodes = np.fromiter(node_rows, dtype=np.int64, count=len(node_rows))
-        return Subgraph(nodes, np.array(edge_rows, dtype=np.int64).reshape(-1, 3), len(self.asked))
+        return Subgraph(nodes, np.array(edge_rows, dtype=np.int64).reshape(-1, 3), len(self.question_concepts))
 
-    def shown(self, images: Images) -> tuple[tuple[SubgraphNode, float], ...]:
+    def image_concepts(self, images: Images) -> tuple[tuple[SubgraphNode, float], ...]:
         """The concepts that the graph's images tell of, the likeliest shown first."""
         likelihoods = self.evidence(images.vectors)[0].tolist()
-        shown_concepts = [
+        image_concepts = [
             (node, likelihoods[number])
             for number, node in enumerate(self.concepts)
             if bool(self.evidence.informative[number])
         ]
-        return tuple(sorted(shown_concepts, key=lambda entry: -entry[1]))
+        return tuple(sorted(image_concepts, key=lambda entry: -entry[1]))
 
     def probabilities(
         self,
@@ -329,7 +339,7 @@ class _Local:
         return answer_probabilities
 
 
-def _of_concepts(model: Loaded, cuis: Sequence[str]) -> ImageEvidence:
+def _concept_evidence(model: Loaded, cuis: Sequence[str]) -> ImageEvidence:
     """The model's evidence of these concepts; nothing is known of those it does not know."""
     concept_columns = {cui: column_number for column_number, cui in enumerate(model.cuis)}
     columns = [concept_columns.get(cui, -1) for cui in cuis]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kgplatform.vqa.subgraph import Subgraph
 
-SEED, IMAGE, PICTURED, SEEN, LIFT, TOLD = range(6)  # columns of `Batch.flags`
+SEED, IMAGE, PICTURED, LIKELIHOOD, LIFT, HAS_EVIDENCE = range(6)  # columns of `Batch.flags`
 FLAGS: Final = 6
 NAMED, PATH_FLAGS = 0, 4  # of `Batch.path_flags`: its first column, and how many there are
 
@@ -21,11 +21,12 @@ NAMED, PATH_FLAGS = 0, 4  # of `Batch.path_flags`: its first column, and how man
 class QuestionBatch:
     """B questions, N nodes, E directed edges (every edge of a subgraph forth and back), P paths a question.
 
-    `of` numbers the question of each node; `kinds` are places in the kinds' vectors, those of edges that are gone back
-    come after all those of edges that are gone forth. `flags` tell of a node whether the question names it, whether it
-    is an image, one with a picture, how likely the image shows it, how much likelier than others do, and whether the
-    graph's images tell that at all. `path_flags` tell of a path which share of its ends the question names (NAMED),
-    then SEEN, LIFT and TOLD, the highest of those of its concepts that the question does not name.
+    `question_index` numbers the question of each node; `kinds` are places in the kinds' vectors, those of edges that
+    are gone back come after all those of edges that are gone forth. `flags` tell of a node whether the question names
+    it, whether it is an image, one with a picture, how likely the image shows it, how much likelier than others do, and
+    whether the graph's images tell that at all. `path_flags` tell of a path which share of its ends the question names
+    (NAMED), then LIKELIHOOD, LIFT and HAS_EVIDENCE, the highest of those of its concepts that the question does not
+    name.
     """
 
     image: Tensor  # (B, Di)
@@ -34,10 +35,10 @@ class QuestionBatch:
     words: Tensor  # (B, T, Dt)
     mask: Tensor  # (B, T), whether there is a word
     names: Tensor  # (N, Dt), zeros for images
-    pictures: Tensor  # (N, Di), zeros for concepts and images without a picture
+    pictures: Tensor  # (N, Di), zeros for concepts and images without a file
     flags: Tensor  # (N, FLAGS)
-    places: Tensor  # (N,), in the graph
-    of: Tensor  # (N,)
+    graph_rows: Tensor  # (N,), in the graph
+    question_index: Tensor  # (N,)
     ends: Tensor  # (2, E), source and target
     kinds: Tensor  # (E,)
     paths: Tensor  # (B, P, Dt)
@@ -62,7 +63,7 @@ class Joined:
 
     nodes: Tensor
     seeds: Tensor  # (N,), whether the question names it
-    of: Tensor
+    question_index: Tensor
     ends: Tensor
     kinds: Tensor
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.build import varied_graph
-from kgp_models.retrieval.inputs import tell_longer
+from kgp_models.retrieval.inputs import warn_truncated
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.backbones import KINDS, open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
@@ -23,17 +23,17 @@ from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
 from kgp_models.vqa.graph_vectors import GraphVectors, graph_vectors
-from kgp_models.vqa.inputs import PathTexts, QuestionExamples, positives_of, questions_with_images
+from kgp_models.vqa.inputs import PathTexts, QuestionExamples, positive_pairs, questions_with_images
 from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.settings import PLAIN, VQASettings
-from kgp_models.vqa.tower_features import Images, Texts, images_of, texts_of
+from kgp_models.vqa.tower_features import Images, Texts, encode_images, encode_texts
 from kgp_models.vqa.train import VQATrainingResult, answers, train_vqa_method
 from kgplatform import trained_on
 from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.datasets.question_metrics import Answers
 from kgplatform.datasets.questions import PARTS, Question, QuestionSet
 from kgplatform.errors import UsageError
-from kgplatform.progress import ProgressOf, silent_progress
+from kgplatform.progress import SubjectProgress, silent_progress
 from kgplatform.suggest import did_you_mean
 from kgplatform.trained_on import TrainedOn
 from kgplatform.vqa.linking import QuestionTagger
@@ -54,21 +54,21 @@ class VQAInputs:
     lexicon: Sequence[Path] = ()
     own_words: bool = False
     cache: Path | None = None
-    progress: ProgressOf = silent_progress
+    progress: SubjectProgress = silent_progress
 
     def trained_on(self, towers: Backbone) -> TrainedOn:
         """The data sets of the training: those of the towers, of the questions, and of the graph's images, where
         available.
         """
-        question_sources = trained_on.of_names(question.dataset for question in self.questions.parts["train"])
+        question_sources = trained_on.from_names(question.dataset for question in self.questions.parts["train"])
         graph_sources = (
-            trained_on.of_names(image.dataset for image in self.knowledge.images) if self.images is not None else ()
+            trained_on.from_names(image.dataset for image in self.knowledge.images) if self.images is not None else ()
         )
         return trained_on.merge_trained_on(towers.trained_on, question_sources, graph_sources)
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class QuestionFeatures:
     """What the frozen backbone makes of the questions and of the graph's images: the same for every method and seed."""
 
     backbone: Backbone
@@ -89,7 +89,7 @@ def open_frozen_backbone(spec: str) -> Backbone:
             did_you_mean(backbone_kind, backbone_kinds, f"Backbones: {', '.join(backbone_kinds)}."),
         )
     if backbone_kind == SMALL and folder_name is not None:
-        raise UsageError("small has no folder", "Say small.")
+        raise UsageError("small has no folder", "Use small.")
     if backbone_kind in (SMALL, TRAINED):
         backbone = checkpoint.load_retrieval_model(
             checkpoint.SHIPPED if backbone_kind == SMALL else Path(folder_name or "")
@@ -99,16 +99,16 @@ def open_frozen_backbone(spec: str) -> Backbone:
     return open_backbone(spec, frozen=True)
 
 
-def encode_questions(backbone: Backbone, questions: Sequence[Question], inputs: VQAInputs) -> Seen:
+def encode_questions(backbone: Backbone, questions: Sequence[Question], inputs: VQAInputs) -> QuestionFeatures:
     """What the towers make of questions and images; images that cannot be read are reported."""
     image_paths = {question.image: question.path for question in questions}
-    images = images_of(backbone, image_paths, inputs.cache, inputs.progress("images"))
+    images = encode_images(backbone, image_paths, inputs.cache, inputs.progress("images"))
     question_texts = sorted({question.text for question in questions})
-    tell_longer(backbone, question_texts, "questions")
-    return Seen(
+    warn_truncated(backbone, question_texts, "questions")
+    return QuestionFeatures(
         backbone,
         images,
-        texts_of(backbone, question_texts, inputs.cache),
+        encode_texts(backbone, question_texts, inputs.cache),
         {question_text: text_row for text_row, question_text in enumerate(question_texts)},
     )
 
@@ -137,36 +137,36 @@ class VQAModel:
 
     method: Method
     sizes: Sizes
-    given: VQATrainingData
+    training_data: VQATrainingData
     trained: VQATrainingResult
     test: Answers
 
     @property
     def questions(self) -> Sequence[Question]:
         """The test's questions."""
-        return self.given.parts["test"].questions
+        return self.training_data.parts["test"].questions
 
     def with_base(self, base: VQAModel) -> Answers:
         """The model's own answers where a question has a subgraph, and the base model's where it has none."""
-        has_subgraph = [len(subgraph) > 0 for subgraph in self.given.parts["test"].subgraphs]
-        return Answers.of(self.test.yes, np.where(has_subgraph, self.test.said, base.test.said))
+        has_subgraph = [len(subgraph) > 0 for subgraph in self.training_data.parts["test"].subgraphs]
+        return Answers.checked(self.test.yes, np.where(has_subgraph, self.test.probabilities, base.test.probabilities))
 
 
-def prepared(settings: VQASettings, inputs: VQAInputs, known: Seen, seed: int) -> VQATrainingData:
+def prepared(settings: VQASettings, inputs: VQAInputs, features: QuestionFeatures, seed: int) -> VQATrainingData:
     """Find the questions' subgraphs and what the towers make of the graph. `seed` is of the shuffled graph."""
     knowledge = varied_graph(inputs.knowledge, settings.graph, seed)
     question_tagger = QuestionTagger(inputs.knowledge, inputs.lexicon, own_words=inputs.own_words)
     neighbourhoods = Neighbourhoods(knowledge, hops=settings.hops, cap=settings.cap, images=settings.images)
     graph = graph_vectors(
-        known.backbone, knowledge, known.images, inputs.images, inputs.cache, inputs.progress("graph")
+        features.backbone, knowledge, features.images, inputs.images, inputs.cache, inputs.progress("graph")
     )
     without_graph = settings.graph == "empty" or settings.method in PLAIN
     questions_by_part = {
-        part_name: questions_with_images(known.images, inputs.questions.parts[part_name]) for part_name in PARTS
+        part_name: questions_with_images(features.images, inputs.questions.parts[part_name]) for part_name in PARTS
     }
     subgraphs_by_part = {
         part_name: [
-            EMPTY if without_graph else neighbourhoods.of(question_tagger.concepts(question.text))
+            EMPTY if without_graph else neighbourhoods.subgraph(question_tagger.concepts(question.text))
             for question in part_questions
         ]
         for part_name, part_questions in questions_by_part.items()
@@ -174,17 +174,23 @@ def prepared(settings: VQASettings, inputs: VQAInputs, known: Seen, seed: int) -
     path_texts = None
     if settings.method == "k-pathvqa":
         all_subgraphs = [subgraph for part_subgraphs in subgraphs_by_part.values() for subgraph in part_subgraphs]
-        path_texts = PathTexts(known.backbone, knowledge, all_subgraphs, inputs.cache)
+        path_texts = PathTexts(features.backbone, knowledge, all_subgraphs, inputs.cache)
     examples = {
         part_name: QuestionExamples(
-            part_questions, known.images, known.texts, known.text_rows, graph, subgraphs_by_part[part_name], path_texts
+            part_questions,
+            features.images,
+            features.texts,
+            features.text_rows,
+            graph,
+            subgraphs_by_part[part_name],
+            path_texts,
         )
         for part_name, part_questions in questions_by_part.items()
     }
     return VQATrainingData(examples, knowledge, graph)
 
 
-def sizes_of(settings: VQASettings, images: Images, texts: Texts) -> Sizes:
+def model_sizes(settings: VQASettings, images: Images, texts: Texts) -> Sizes:
     """A model's widths, by its settings and the towers' vectors."""
     return Sizes(
         image=images.vectors.shape[1],
@@ -198,9 +204,9 @@ def sizes_of(settings: VQASettings, images: Images, texts: Texts) -> Sizes:
     )
 
 
-def method_of(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Tensor) -> Method:
+def build_method(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Tensor) -> Method:
     """A new model, its weights drawn by chance. `kinds` (K, Dt) are the text tower's vectors of the kinds' names;
-    `positives` (n, 2) those of `positives_of`, for training.
+    `positives` (n, 2) those of `positive_pairs`, for training.
     """
     builders: dict[str, Callable[[], Method]] = {
         "base": lambda: Base(sizes),
@@ -210,10 +216,10 @@ def method_of(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Ten
     }
     if settings.method in builders:
         return builders[settings.method]()
-    return _of_messages(settings, sizes, kinds, positives)
+    return _message_passing_method(settings, sizes, kinds, positives)
 
 
-def _of_messages(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Tensor) -> Method:
+def _message_passing_method(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Tensor) -> Method:
     """Methods with message passing; PyG takes seconds to import, which the others need not wait for."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch, as PyG is imported
@@ -232,18 +238,18 @@ def _of_messages(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: 
 
 
 def fit(
-    settings: VQASettings, inputs: VQAInputs, known: Seen, folder: Path, seed: int, device: str = "cpu"
+    settings: VQASettings, inputs: VQAInputs, features: QuestionFeatures, folder: Path, seed: int, device: str = "cpu"
 ) -> VQAModel:
     """Train and test a model; `folder` keeps where the training is, so that it goes on."""
-    training_inputs = prepared(settings, inputs, known, seed)
+    training_inputs = prepared(settings, inputs, features, seed)
     run_description = {"settings": settings.as_dict(), "seed": seed, "questions": inputs.questions.sha256}
     claim(folder, {**run_description, "graph": inputs.knowledge.sha256, "subgraphs": training_inputs.sha256})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        sizes = sizes_of(settings, known.images, known.texts)
-        method = method_of(settings, sizes, training_inputs.graph.kinds, positives_of(training_inputs.knowledge)).to(
-            device
-        )
+        sizes = model_sizes(settings, features.images, features.texts)
+        method = build_method(
+            settings, sizes, training_inputs.graph.kinds, positive_pairs(training_inputs.knowledge)
+        ).to(device)
     trained = train_vqa_method(
         method,
         training_inputs.parts["train"],

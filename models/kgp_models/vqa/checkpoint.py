@@ -23,14 +23,14 @@ from torch import Tensor
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.feature_cache import identity
 from kgp_models.towers.spec import TowerSpec
-from kgp_models.training.model_files import save_whole
+from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
 from kgp_models.vqa.base import Method, Sizes
-from kgp_models.vqa.build import VQAInputs, VQAModel, method_of, open_frozen_backbone
+from kgp_models.vqa.build import VQAInputs, VQAModel, build_method, open_frozen_backbone
 from kgp_models.vqa.evidence import ImageEvidence
 from kgp_models.vqa.graph_vectors import kind_words
 from kgp_models.vqa.settings import VQASettings
-from kgp_models.vqa.tower_features import vectors_of
+from kgp_models.vqa.tower_features import encode_text_vectors
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
 from kgplatform.trained_on import TrainedOn
@@ -114,9 +114,9 @@ def save_vqa_model(
     figures: Mapping[str, Any],
 ) -> None:
     """Write a model into a folder, the description last. `backbone` says where its `towers` are (KIND:FOLDER)."""
-    knowledge, evidence = model.given.knowledge, model.given.graph.evidence
+    knowledge, evidence = model.training_data.knowledge, model.training_data.graph.evidence
     evidence_columns = evidence.informative.nonzero().squeeze(1)
-    training_examples = model.given.parts["train"]
+    training_examples = model.training_data.parts["train"]
     used_rows = training_examples.image_rows.unique()  # type: ignore[no-untyped-call]
     saved_tensors = {
         **{f"method.{tensor_name}": tensor for tensor_name, tensor in model.method.state_dict().items()},
@@ -136,7 +136,7 @@ def save_vqa_model(
         for tensor_name, tensor in saved_tensors.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    save_whole(half_tensors, folder / WEIGHTS)
+    save_tensors(half_tensors, folder / WEIGHTS)
     description = {
         "backbone": str(TowerSpec.parse(backbone).relative_to(folder)),
         "towers": identity(towers),
@@ -162,14 +162,14 @@ def load_vqa_model(folder: Path, backbone: str | None = None) -> Loaded:
     settings = _settings(description["settings"], folder)
     towers = open_frozen_backbone(backbone or str(TowerSpec.parse(description["backbone"]).below(folder)))
     if identity(towers) != description["towers"]:
-        hint = "Say where that one is: --backbone KIND:FOLDER."
+        hint = "Give that backbone: --backbone KIND:FOLDER."
         raise InputError("the backbone is not the one that the model was trained with", hint, path=folder)
     try:
         saved_tensors = {tensor_name: tensor.float() for tensor_name, tensor in load_file(folder / WEIGHTS).items()}
-        kind_vectors = vectors_of(towers, kind_words(description["relations"]))
+        kind_vectors = encode_text_vectors(towers, kind_words(description["relations"]))
         sizes = Sizes(**description["sizes"])
-        method = method_of(settings, sizes, kind_vectors, torch.empty(0, 2, dtype=torch.int64))
-        base_method = method_of(
+        method = build_method(settings, sizes, kind_vectors, torch.empty(0, 2, dtype=torch.int64))
+        base_method = build_method(
             replace(settings, method="base"), sizes, kind_vectors, torch.empty(0, 2, dtype=torch.int64)
         )
         for module, name_prefix in ((method, "method."), (base_method, "base.")):
@@ -206,6 +206,6 @@ def load_vqa_model(folder: Path, backbone: str | None = None) -> Loaded:
 
 def _settings(settings_document: object, folder: Path) -> VQASettings:
     try:
-        return VQASettings.of(settings_document)
+        return VQASettings.from_document(settings_document)
     except InputError as error:
         raise InputError(error.message, TRAIN_AGAIN, path=folder / ABOUT) from None

@@ -73,10 +73,10 @@ class EKGRL(Method):
         log_likelihood, entropy = walk_inputs.new_zeros(len(node_positions)), walk_inputs.new_zeros(())
         for step in range(STEPS):
             walk_query = self.wanted(torch.cat([walk_inputs, memory, node_states[node_positions]], 1))  # (W, width)
-            edge_options = action_table[node_positions]  # (W, 1 + MAX_ACTIONS): the last edge is to stay, -1 is none
+            edge_options = action_table[node_positions]  # (W, 1 + MAX_ACTIONS): the last edge is to stay; -1: no edge
             action_scores = (edge_keys[edge_options] * walk_query.unsqueeze(1)).sum(2) / walk_query.shape[1] ** 0.5
             policy = action_scores.masked_fill(edge_options < 0, -1e9).log_softmax(1)
-            chosen_actions = self._taken(policy, step, question_count)
+            chosen_actions = self._sampled_actions(policy, step, question_count)
             chosen_edges = edge_options.gather(1, chosen_actions.unsqueeze(1)).squeeze(1)
             log_likelihood = log_likelihood + policy.gather(1, chosen_actions.unsqueeze(1)).squeeze(1)
             entropy = entropy - (policy.exp() * policy.clamp(min=-50)).sum(1).mean() / STEPS
@@ -93,7 +93,7 @@ class EKGRL(Method):
             memory = self.step(step_input, memory)
         return Walk(memory, log_likelihood, entropy)
 
-    def _taken(self, policy: Tensor, step: int, question_count: int) -> Tensor:
+    def _sampled_actions(self, policy: Tensor, step: int, question_count: int) -> Tensor:
         """Which actions the walks take: drawn in training; else the likeliest, and in the first step each walk of a
         question another one, where there are as many.
         """
@@ -139,9 +139,9 @@ def actions(batch: QuestionBatch) -> Tensor:
     (N + 1, 1 + MAX_ACTIONS): positions among the edges, E to stay, -1 for none. A node with more edges has the most
     relevant ones, as their subgraph has them in order, whether they go forth or back.
     """
-    node_count, edge_count = len(batch.of), len(batch.kinds)
-    half_count = edge_count // 2  # all edges forth, then the same back
-    edge_rank = torch.arange(edge_count, device=batch.of.device) % max(1, half_count)
+    node_count, edge_count = len(batch.question_index), len(batch.kinds)
+    half_count = edge_count // 2  # all edges forwards, then the same backwards
+    edge_rank = torch.arange(edge_count, device=batch.question_index.device) % max(1, half_count)
     edge_order = (batch.ends[0] * max(1, half_count) + edge_rank).argsort(stable=True)
     source_nodes = batch.ends[0][edge_order]
     edge_counts = (
@@ -159,16 +159,16 @@ def actions(batch: QuestionBatch) -> Tensor:
 
 def starts(batch: QuestionBatch, walks: int) -> Tensor:
     """Where the walks begin, (B · walks,): at the question's concepts in turn; at no node (N) where it names none."""
-    question_count, node_count = len(batch), len(batch.of)
+    question_count, node_count = len(batch), len(batch.question_index)
     named_nodes = (batch.flags[:, SEED] > 0).nonzero().squeeze(1)
-    node_questions = batch.of[named_nodes]
+    node_questions = batch.question_index[named_nodes]
     concept_counts = (
         torch.bincount(node_questions, minlength=question_count)
         if len(node_questions)
-        else batch.of.new_zeros(question_count)
+        else batch.question_index.new_zeros(question_count)
     )
     first_concepts = concept_counts.cumsum(0) - concept_counts
-    walk_turn = torch.arange(walks, device=batch.of.device).unsqueeze(0)  # (1, walks)
+    walk_turn = torch.arange(walks, device=batch.question_index.device).unsqueeze(0)  # (1, walks)
     node_positions = first_concepts.unsqueeze(1) + walk_turn % concept_counts.clamp(min=1).unsqueeze(1)
     has_concept = (concept_counts > 0).unsqueeze(1).expand_as(node_positions)
     padded_nodes = torch.cat([named_nodes, named_nodes.new_full((1,), node_count)])

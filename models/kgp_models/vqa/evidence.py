@@ -11,7 +11,7 @@ from torch import Tensor
 from kgplatform.datasets.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, Knowledge
 
 RIDGE: Final = 10.0  # of the evidence: the penalty, for each image of the graph
-MIN_IMAGES: Final = 5  # images with a stance to a concept, below which the graph's images tell nothing of it
+MIN_IMAGES: Final = 5  # fewest images with a stance to a concept from which the graph's images say something about it
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class ImageEvidence:
     informative: Tensor
 
     @classmethod
-    def of(cls, knowledge: Knowledge, pictures: Tensor, pictured: Tensor) -> ImageEvidence:
+    def learn(cls, knowledge: Knowledge, pictures: Tensor, pictured: Tensor) -> ImageEvidence:
         """Learnt from the graph's images with pictures (I, Di): 1 for those that are POSITIVE to a concept, 0.5 for
         UNCERTAIN ones, 0 for all others, so that a NEGATIVE one counts against it. A concept counts as known where at
         least `MIN_IMAGES` images have either answer.
@@ -63,13 +63,13 @@ class ImageEvidence:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (n, Di) to (n, C), from 0 to 1; 0 for concepts that nothing is known of."""
-        return (self._beside(images) + self.centre).clamp(0, 1) * self.informative
+        return (self._deviation(images) + self.centre).clamp(0, 1) * self.informative
 
     def lift(self, images: Tensor) -> Tensor:
         """How much likelier an image shows each concept than the graph's images do, in their standard deviations, from
         -3 to 3: (n, C). A rare finding is seldom likely, regardless of what the image shows.
         """
-        return (self._beside(images) / self.spread).clamp(-3, 3) * self.informative
+        return (self._deviation(images) / self.spread).clamp(-3, 3) * self.informative
 
-    def _beside(self, images: Tensor) -> Tensor:
+    def _deviation(self, images: Tensor) -> Tensor:
         return ((images - self.mean) / self.scale) @ self.weights

@@ -14,19 +14,19 @@ from torch import Tensor
 from kgp_models.towers.backbone import Backbone
 from kgp_models.vqa.batch import (
     FLAGS,
+    HAS_EVIDENCE,
     IMAGE,
     LIFT,
+    LIKELIHOOD,
     NAMED,
     PATH_FLAGS,
     PICTURED,
     SEED,
-    SEEN,
-    TOLD,
     QuestionBatch,
     join_subgraphs,
 )
 from kgp_models.vqa.graph_vectors import GraphVectors, kind_words
-from kgp_models.vqa.tower_features import Images, Texts, vectors_of
+from kgp_models.vqa.tower_features import Images, Texts, encode_text_vectors
 from kgplatform.datasets.knowledge import POSITIVE, Knowledge
 from kgplatform.datasets.questions import Question
 from kgplatform.errors import InputError
@@ -51,7 +51,9 @@ class QuestionExamples:
         """`text_rows` finds a question's words in `texts`; `subgraphs` are the questions', of the graph of `graph`."""
         self.questions = list(questions)
         self.images, self.texts, self.graph, self.paths = images, texts, graph, paths
-        self.image_rows = torch.tensor([images.known[question.image] for question in questions], dtype=torch.int64)
+        self.image_rows = torch.tensor(
+            [images.row_by_name[question.image] for question in questions], dtype=torch.int64
+        )
         self.text_rows = torch.tensor([text_rows[question.text] for question in questions], dtype=torch.int64)
         self.yes = torch.tensor([float(question.yes is True) for question in questions])
         self.subgraphs = list(subgraphs)
@@ -76,9 +78,13 @@ class QuestionExamples:
         node_flags[:, SEED], node_flags[:, IMAGE] = joined_graph.seeds.float(), is_image.float()
         node_flags[is_image, PICTURED] = self.graph.pictured[joined_graph.nodes[is_image] - concept_count].float()
         concept_nodes = joined_graph.nodes[~is_image]
-        node_flags[~is_image, SEEN] = self.graph.shown[image_numbers[joined_graph.of[~is_image]], concept_nodes]
-        node_flags[~is_image, LIFT] = self.graph.lift[image_numbers[joined_graph.of[~is_image]], concept_nodes]
-        node_flags[~is_image, TOLD] = self.graph.evidence.informative[concept_nodes].float()
+        node_flags[~is_image, LIKELIHOOD] = self.graph.likelihoods[
+            image_numbers[joined_graph.question_index[~is_image]], concept_nodes
+        ]
+        node_flags[~is_image, LIFT] = self.graph.lift[
+            image_numbers[joined_graph.question_index[~is_image]], concept_nodes
+        ]
+        node_flags[~is_image, HAS_EVIDENCE] = self.graph.evidence.informative[concept_nodes].float()
         word_mask = self.texts.mask[text_numbers]
         max_words = int(word_mask.sum(1).max())
         paths, path_flags, path_mask = self._paths(subgraphs, image_numbers)
@@ -92,7 +98,7 @@ class QuestionExamples:
             node_pictures,
             node_flags,
             joined_graph.nodes,
-            joined_graph.of,
+            joined_graph.question_index,
             joined_graph.ends,
             joined_graph.kinds,
             paths,
@@ -105,7 +111,7 @@ class QuestionExamples:
         if self.paths is None:
             no_paths = self.texts.vectors.new_zeros(len(subgraphs), 0, self.texts.vectors.shape[1])
             return no_paths, no_paths[..., :PATH_FLAGS], torch.zeros(len(subgraphs), 0, dtype=torch.bool)
-        path_sets = [self.paths.of(subgraph) for subgraph in subgraphs]
+        path_sets = [self.paths.rows_and_paths(subgraph) for subgraph in subgraphs]
         max_paths = max(1, max(len(path_rows) for path_rows, _ in path_sets))
         path_vectors = self.texts.vectors.new_zeros(len(path_sets), max_paths, self.texts.vectors.shape[1])
         path_flags, path_mask = (
@@ -122,7 +128,7 @@ class QuestionExamples:
                     path_flags[question_number, path_number, NAMED + 1 :] = torch.stack(
                         [
                             evidence_table[image_numbers[question_number], evidence_nodes].max()
-                            for evidence_table in (self.graph.shown, self.graph.lift)
+                            for evidence_table in (self.graph.likelihoods, self.graph.lift)
                         ]
                         + [torch.ones(())]
                     )
@@ -145,22 +151,22 @@ class PathTexts:
     ) -> None:
         self._names = knowledge.concepts
         self._kinds = kind_words(knowledge.relation_names)
-        self._known: dict[int, tuple[tuple[int, ...], tuple[GraphPath, ...]]] = {}
+        self._paths_by_subgraph: dict[int, tuple[tuple[int, ...], tuple[GraphPath, ...]]] = {}
         text_rows: dict[str, int] = {}
         for subgraph in subgraphs:
-            if id(subgraph) not in self._known:
+            if id(subgraph) not in self._paths_by_subgraph:
                 subgraph_paths = tuple(islice(self.paths(subgraph), PATHS))
-                self._known[id(subgraph)] = (
+                self._paths_by_subgraph[id(subgraph)] = (
                     tuple(text_rows.setdefault(graph_path.text, len(text_rows)) for graph_path in subgraph_paths),
                     subgraph_paths,
                 )
-        self._kept = list(subgraphs)  # so that their ids stay theirs
+        self._subgraphs = list(subgraphs)  # so that their ids stay theirs
         self.texts = list(text_rows)
-        self.vectors = vectors_of(backbone, self.texts or [""], cache)
+        self.vectors = encode_text_vectors(backbone, self.texts or [""], cache)
 
-    def of(self, subgraph: Subgraph) -> tuple[tuple[int, ...], tuple[GraphPath, ...]]:
+    def rows_and_paths(self, subgraph: Subgraph) -> tuple[tuple[int, ...], tuple[GraphPath, ...]]:
         """A subgraph's paths, and before them the rows of their texts in `vectors`."""
-        return self._known[id(subgraph)]
+        return self._paths_by_subgraph[id(subgraph)]
 
     def paths(self, subgraph: Subgraph) -> Iterator[GraphPath]:
         """The paths of two edges that join concepts of the question, then all single edges between concepts."""
@@ -178,13 +184,17 @@ class PathTexts:
                         and first_seed in (first_edge[0], first_edge[2])
                         and second_seed in (second_edge[0], second_edge[2])
                     ):
-                        path_text = f"{self._said(first_edge, node_ids)}; {self._said(second_edge, node_ids)}"
+                        path_text = (
+                            f"{self._edge_sentence(first_edge, node_ids)}; {self._edge_sentence(second_edge, node_ids)}"
+                        )
                         yield GraphPath(path_text, 1.0, self._new(middle_nodes, node_ids, subgraph))
         for edge in edges:
             named_share = sum(edge_end < subgraph.seeds for edge_end in (edge[0], edge[2])) / 2
-            yield GraphPath(self._said(edge, node_ids), named_share, self._new({edge[0], edge[2]}, node_ids, subgraph))
+            yield GraphPath(
+                self._edge_sentence(edge, node_ids), named_share, self._new({edge[0], edge[2]}, node_ids, subgraph)
+            )
 
-    def _said(self, edge: Sequence[int], node_ids: Sequence[int]) -> str:
+    def _edge_sentence(self, edge: Sequence[int], node_ids: Sequence[int]) -> str:
         return f"{self._names[node_ids[edge[0]]]} {self._kinds[edge[1]]} {self._names[node_ids[edge[2]]]}"
 
     def _new(self, node_positions: set[int], node_ids: Sequence[int], subgraph: Subgraph) -> tuple[int, ...]:
@@ -193,13 +203,13 @@ class PathTexts:
 
 def questions_with_images(images: Images, questions: Sequence[Question]) -> list[Question]:
     """The questions whose image could be read. Raises `InputError` where none is left."""
-    readable_questions = [question for question in questions if question.image in images.known]
+    readable_questions = [question for question in questions if question.image in images.row_by_name]
     if not readable_questions:
         raise InputError("no question has an image that can be read", "Check the folder of images.")
     return readable_questions
 
 
-def positives_of(knowledge: Knowledge) -> Tensor:
+def positive_pairs(knowledge: Knowledge) -> Tensor:
     """Places of images, after all concepts, and of the concepts that they are POSITIVE to, (n, 2)."""
     positive_rows = knowledge.stances[knowledge.stances[:, 1] == POSITIVE]
     return torch.from_numpy(np.stack([positive_rows[:, 0] + len(knowledge.cuis), positive_rows[:, 2]], 1))

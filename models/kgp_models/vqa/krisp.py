@@ -43,7 +43,7 @@ class KRISP(Method):
         nothing of the others.
         """
         fused = self.fused(batch)
-        node_states = self.nodes(batch) + self.told(fused)[batch.of]
+        node_states = self.nodes(batch) + self.told(fused)[batch.question_index]
         for graph_layer, norm_layer in zip(self.layers, self.norms, strict=True):
             node_states = norm_layer(
                 node_states + self.dropout(torch.relu(graph_layer(node_states, batch.ends, batch.kinds)))
@@ -52,13 +52,13 @@ class KRISP(Method):
         question_count = len(batch)
         graph_vectors = torch.cat(
             [
-                pooled(node_states, 1e4 * (is_named - 1), batch.of, question_count),
-                highest(node_states, batch.of, question_count),
+                pooled(node_states, 1e4 * (is_named - 1), batch.question_index, question_count),
+                highest(node_states, batch.question_index, question_count),
             ],
             1,
         )
         has_subgraph = torch.zeros(question_count, dtype=torch.bool, device=graph_vectors.device).index_fill(
-            0, batch.of, True
+            0, batch.question_index, True
         )
         return self.implicit(fused), self.symbolic(graph_vectors), has_subgraph
 
@@ -79,6 +79,6 @@ class KRISP(Method):
         }
 
 
-def _larger_logits(implicit: Tensor, symbolic: Tensor, known: Tensor) -> Tensor:
+def _larger_logits(implicit: Tensor, symbolic: Tensor, is_known: Tensor) -> Tensor:
     """The larger logit of each answer, (B, 2); of a question of which nothing is known, the implicit part's."""
-    return torch.where(known.unsqueeze(1), torch.maximum(implicit, symbolic), implicit)
+    return torch.where(is_known.unsqueeze(1), torch.maximum(implicit, symbolic), implicit)

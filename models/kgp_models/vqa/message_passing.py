@@ -45,7 +45,7 @@ class Nodes(nn.Module):
     def forward(self, batch: QuestionBatch) -> Tensor:
         """(N, width)."""
         pictured = batch.flags[:, IMAGE : IMAGE + 1]
-        _, node_rows = batch.places.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+        _, node_rows = batch.graph_rows.unique(return_inverse=True)  # type: ignore[no-untyped-call]
         name_states, picture_states = (
             _once(self.name, batch.names, node_rows),
             _once(self.picture, batch.pictures, node_rows),
@@ -53,7 +53,7 @@ class Nodes(nn.Module):
         own_states = (1 - pictured) * name_states + pictured * picture_states
         question_states = self.asked(torch.cat([batch.question, batch.image], 1))  # (B, width)
         node_states: Tensor = self.dropout(
-            torch.relu(self.norm(own_states + self.flags(batch.flags) + question_states[batch.of]))
+            torch.relu(self.norm(own_states + self.flags(batch.flags) + question_states[batch.question_index]))
         )
         return node_states
 
@@ -157,13 +157,15 @@ class RelationalConvolution(MessagePassing):  # type: ignore[misc]
         return (share.unsqueeze(2) * states_j.unsqueeze(1)).flatten(1)
 
 
-def pooled(states: Tensor, scores: Tensor, of: Tensor, questions: int) -> Tensor:
+def pooled(states: Tensor, scores: Tensor, question_index: Tensor, questions: int) -> Tensor:
     """For each question the mean of its nodes' states (N, width), weighted by the softmax of scores (N,); or zeros."""
-    node_weights = softmax(scores, of, num_nodes=questions)
-    return states.new_zeros(questions, states.shape[1]).index_add(0, of, node_weights.unsqueeze(1) * states)
+    node_weights = softmax(scores, question_index, num_nodes=questions)
+    return states.new_zeros(questions, states.shape[1]).index_add(0, question_index, node_weights.unsqueeze(1) * states)
 
 
-def highest(states: Tensor, of: Tensor, questions: int) -> Tensor:
+def highest(states: Tensor, question_index: Tensor, questions: int) -> Tensor:
     """For each question the largest value of each column over its nodes; zeros without nodes, and never below 0."""
     zero_states = states.new_zeros(questions, states.shape[1])
-    return zero_states.scatter_reduce(0, of.unsqueeze(1).expand_as(states), states, "amax", include_self=True)
+    return zero_states.scatter_reduce(
+        0, question_index.unsqueeze(1).expand_as(states), states, "amax", include_self=True
+    )

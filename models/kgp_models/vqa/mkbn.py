@@ -59,18 +59,18 @@ class MKBN(Method):
 
     def _image_entities(self, batch: QuestionBatch, node_states: Tensor) -> Tensor:
         """The same for the image and the entities of the subgraph; zeros without one."""
-        pair_vectors = torch.relu(self.image(self.image_norm(batch.image)))[batch.of] * torch.relu(
+        pair_vectors = torch.relu(self.image(self.image_norm(batch.image)))[batch.question_index] * torch.relu(
             self.entity(node_states)
         )
         joint_vector: Tensor = self.dropout(
-            pooled(pair_vectors, self.entity_score(pair_vectors).squeeze(1), batch.of, len(batch))
+            pooled(pair_vectors, self.entity_score(pair_vectors).squeeze(1), batch.question_index, len(batch))
         )
         return joint_vector
 
     def _question_relations(self, batch: QuestionBatch, node_states: Tensor, kind_vectors: Tensor) -> Tensor:
         """The same for the question and the edges: each by both its ends and its kind."""
         source_nodes, target_nodes = batch.ends
-        edge_questions = batch.of[source_nodes]
+        edge_questions = batch.question_index[source_nodes]
         edge_states = torch.relu(
             self.head(node_states)[source_nodes]
             + self.kind(kind_vectors)[batch.kinds]

@@ -51,8 +51,8 @@ class MRMKG(Method):
         word_mask = batch.mask.unsqueeze(2).to(word_states.dtype)
         attended_regions = ((region_weights @ region_states) * word_mask).sum(1) / word_mask.sum(1).clamp(min=1)
         question_state = torch.relu(self.question(self.text_norm(batch.question)))
-        node_scores = scale * (question_state[batch.of] * self.key(node_states)).sum(1)
-        graph_knowledge = pooled(torch.relu(self.value(node_states)), node_scores, batch.of, len(batch))
+        node_scores = scale * (question_state[batch.question_index] * self.key(node_states)).sum(1)
+        graph_knowledge = pooled(torch.relu(self.value(node_states)), node_scores, batch.question_index, len(batch))
         image_state = torch.relu(self.image(self.image_norm(batch.image)))
         logits: Tensor = self.out(
             torch.cat([image_state, question_state, torch.relu(attended_regions), graph_knowledge], 1)
@@ -90,7 +90,7 @@ def alignment(states: Tensor, batch: QuestionBatch, positives: Tensor) -> Tensor
         return states.new_zeros(())
     image_nodes, positive_concepts = source_nodes[chosen_edges], target_nodes[chosen_edges]
     other_concepts = concept_nodes[torch.randint(len(concept_nodes), (len(image_nodes),), device=concept_nodes.device)]
-    pair_keys = _keys(torch.stack([batch.places[image_nodes], batch.places[other_concepts]], 1))
+    pair_keys = _keys(torch.stack([batch.graph_rows[image_nodes], batch.graph_rows[other_concepts]], 1))
     is_negative = ~torch.isin(pair_keys, positives)
     distance = functional.pairwise_distance
     pair_losses = torch.relu(

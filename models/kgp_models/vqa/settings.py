@@ -70,8 +70,8 @@ class VQASettings(YAMLSettings):
     def check(self) -> None:
         """Raise `InputError` for values that do not go together."""
         if self.hops > 2:
-            raise InputError("hops is more than 2", "Say 1 or 2.")
+            raise InputError("hops is more than 2", "Use 1 or 2.")
         if self.width % 4 or self.hidden % 4:
-            raise InputError("width or hidden is no multiple of 4", "There are four heads.")
+            raise InputError("width or hidden is not a multiple of 4", "There are four heads.")
         if max(self.dropout, self.graph_dropout) >= 1:
             raise InputError("a dropout is 1 or more", "It is a share.")

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.retrieval.inputs import KEPT, read_pictures, shifted, text_features
+from kgp_models.retrieval.inputs import IMAGES_PER_FILE, read_pictures, shifted, text_features
 from kgp_models.towers.backbone import Backbone
-from kgp_models.towers.feature_cache import load_or_compute, of_files
+from kgp_models.towers.feature_cache import file_keys, load_or_compute
 from kgplatform.errors import InputError
 from kgplatform.progress import Progress, no_progress
 
-BLOCK: Final = 64  # pictures or texts at a time
+BLOCK: Final = 64  # images or texts in a batch
 SIDE: Final = 4  # regions of an image's side: a projection of 49 regions takes most of a training's time
 
 
@@ -35,20 +35,20 @@ class Texts:
 @dataclass(frozen=True, eq=False)
 class Images:
     """Images by the image tower: `vectors` (n, Di), `regions` (n, R, their width), 16 at most, as half floats, with R 0
-    where they were not asked for; `known` is the place of each by its name.
+    where they were not asked for; `row_by_name` is the row of each by its name.
     """
 
     vectors: Tensor
     regions: Tensor
-    known: Mapping[str, int]
+    row_by_name: Mapping[str, int]
 
 
-def texts_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Texts:
+def encode_texts(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Texts:
     """What the frozen text tower makes of texts, from the cache where it is there."""
     return Texts(**load_or_compute(cache, backbone, ["texts", *texts], lambda: _texts(backbone, texts)))
 
 
-@torch.no_grad()  # what it gives is learnt from
+@torch.no_grad()  # its output is trained on
 def _texts(backbone: Backbone, texts: Sequence[str]) -> dict[str, Tensor]:
     text_vectors, word_vectors, word_masks = [], [], []
     for block_start in range(0, len(texts), BLOCK):
@@ -69,16 +69,16 @@ def _texts(backbone: Backbone, texts: Sequence[str]) -> dict[str, Tensor]:
     }
 
 
-def vectors_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Tensor:
+def encode_text_vectors(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Tensor:
     """The texts' vectors alone, (n, Dt), from the cache where they are there."""
 
     def compute() -> dict[str, Tensor]:
-        return {"vectors": text_features(backbone, texts).clone()}  # what is learnt from is no tensor of inference
+        return {"vectors": text_features(backbone, texts).clone()}  # a tensor of inference mode cannot be trained on
 
     return load_or_compute(cache, backbone, ["vectors", *texts], compute)["vectors"]
 
 
-def images_of(
+def encode_images(
     backbone: Backbone,
     paths: Mapping[str, Path],
     cache: Path | None = None,
@@ -94,14 +94,14 @@ def images_of(
     image_parts: list[Mapping[str, Tensor]] = []
     readable_names: list[str] = []
     problem: InputError | None = None
-    for block_start in range(0, len(image_names), KEPT):  # each kept on its own, so that one who is stopped goes on
-        block_names = image_names[block_start : block_start + KEPT]
+    for block_start in range(0, len(image_names), IMAGES_PER_FILE):  # each stored separately, to continue after a kill
+        block_names = image_names[block_start : block_start + IMAGES_PER_FILE]
         block_paths = [paths[image_name] for image_name in block_names]
         report_progress = partial(shifted, progress, block_start, len(image_names))
         read_block = partial(_images, backbone, block_paths, report_progress, regions=regions)
         try:
             image_parts.append(
-                load_or_compute(cache, backbone, [f"images, regions {regions}", *of_files(block_paths)], read_block)
+                load_or_compute(cache, backbone, [f"images, regions {regions}", *file_keys(block_paths)], read_block)
             )
         except InputError as error:
             problem = error
@@ -115,7 +115,7 @@ def images_of(
     return Images(image_vectors, region_vectors, {image_name: index for index, image_name in enumerate(readable_names)})
 
 
-@torch.no_grad()  # what it gives is learnt from
+@torch.no_grad()  # its output is trained on
 def _images(backbone: Backbone, paths: Sequence[Path], progress: Progress, *, regions: bool) -> dict[str, Tensor]:
     loaded_images = read_pictures(paths, backbone.picture, None, progress)
     vector_blocks, region_blocks = [], []
@@ -126,7 +126,7 @@ def _images(backbone: Backbone, paths: Sequence[Path], progress: Progress, *, re
     return {
         "vectors": torch.cat(vector_blocks),
         "regions": torch.cat(region_blocks),
-        "places": torch.tensor(loaded_images.kept),
+        "places": torch.tensor(loaded_images.readable),
     }
 
 

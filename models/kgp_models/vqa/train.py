@@ -26,7 +26,7 @@ from kgplatform.progress import Progress, no_progress
 
 PLATEAU: Final = (0.8, 4)  # factor and patience, as in MedMKG's code
 LEAST: Final = 1e-6  # rate on a plateau
-BLOCK: Final = 128  # questions at a time, where nothing is learnt
+BLOCK: Final = 128  # questions in a batch without training
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def probabilities(model: Method, examples: QuestionExamples) -> NDArray[np.float
 
 def answers(model: Method, examples: QuestionExamples) -> Answers:
     """The model's answers."""
-    return Answers.of(examples.yes.bool().numpy(), probabilities(model, examples))
+    return Answers.checked(examples.yes.bool().numpy(), probabilities(model, examples))
 
 
 def train_vqa_method(
@@ -117,7 +117,7 @@ def train_vqa_method(
 
 
 def _checked(valid_answers: Answers) -> dict[str, float]:
-    clamped = torch.from_numpy(valid_answers.said).clamp(1e-7, 1 - 1e-7)
+    clamped = torch.from_numpy(valid_answers.probabilities).clamp(1e-7, 1 - 1e-7)
     valid_loss = functional.binary_cross_entropy(clamped, torch.from_numpy(valid_answers.yes).double())
     return {"valid loss": float(valid_loss), "valid accuracy": float(valid_answers.correct.mean())}
 

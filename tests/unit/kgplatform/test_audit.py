@@ -59,7 +59,7 @@ def by_id(findings: list[Finding]) -> dict[str, Finding]:
 def test_shared_labels_and_unused_ids(triples: Triples) -> None:
     label_counts = Counter(triples.labels)
     shared_check = checks.shared_labels(triples)
-    assert (shared_check.count, shared_check.of) == (
+    assert (shared_check.count, shared_check.total) == (
         sum(occurrences > 1 for occurrences in label_counts.values()),
         len(label_counts),
     )
@@ -103,14 +103,14 @@ def test_leaks(split: Split, part: str) -> None:
         for triple, is_parallel, is_reversed in zip(held_out, parallel_marks, reversed_marks, strict=True)
         if is_parallel or is_reversed
     ]
-    leak_check = checks.leak_of(part)(split)
-    assert (leak_check.count, leak_check.of) == (len(leaking_triples), len(held_out))
-    assert leak_check.detail == f"{sum(reversed_marks)} reversed, {sum(parallel_marks)} parallel"
+    leak_count = checks.leak_check(part)(split)
+    assert (leak_count.count, leak_count.total) == (len(leaking_triples), len(held_out))
+    assert leak_count.detail == f"{sum(reversed_marks)} reversed, {sum(parallel_marks)} parallel"
     labels, relations = split.triples.labels, split.triples.relations
-    assert leak_check.examples == [
+    assert leak_count.examples == [
         f"{labels[head]} {relations[relation]} {labels[tail]}" for head, relation, tail in leaking_triples[:5]
     ]
-    assert leak(split, part).either == leak_check.count
+    assert leak(split, part).either == leak_count.count
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_unseen_entities(split: Split) -> None:
     training_nodes = {endpoint for head, _, tail in split.train.tolist() for endpoint in (head, tail)}
     test_nodes = {endpoint for head, _, tail in split.test.tolist() for endpoint in (head, tail)} - exempt_nodes
     unseen_check = checks.unseen_entities(split)
-    assert (unseen_check.count, unseen_check.of) == (len(test_nodes - training_nodes), len(test_nodes))
+    assert (unseen_check.count, unseen_check.total) == (len(test_nodes - training_nodes), len(test_nodes))
     assert unseen_check.examples == [
         split.triples.labels[node_id] for node_id in sorted(test_nodes - training_nodes)[:5]
     ]
@@ -144,7 +144,7 @@ def test_images_and_subjects_in_several_parts(split: Split) -> None:
     ):
         spread_names = sorted(group_name for group_name, name_parts in parts_by_name.items() if len(name_parts) > 1)
         checked = spread_check(split)
-        assert (checked.count, checked.of, list(checked.examples)) == (
+        assert (checked.count, checked.total, list(checked.examples)) == (
             len(spread_names),
             len(parts_by_name),
             spread_names,
@@ -183,7 +183,7 @@ def _two_image_split(parts: list[int], kind: str) -> Split:
 def test_a_test_that_training_answers_is_an_error() -> None:
     leak_finding = by_id(audit_split(_two_image_split([0, 0, 0, 0, 2], "paper")))["KGP-A201"]
     assert (leak_finding.severity, leak_finding.count, leak_finding.of) == (AuditSeverity.ERROR, 1, 1)
-    assert leak_finding.title == "test triples whose ends training joins: 1 reversed, 0 parallel"
+    assert leak_finding.title == "test triples whose head and tail are joined in training: 1 reversed, 0 parallel"
     assert leak_finding.examples == ("b inverse_isa a",)
     validation_findings = by_id(audit_split(_two_image_split([0, 0, 0, 0, 1], "paper")))
     assert validation_findings.keys() & {"KGP-A201", "KGP-A202"} == {"KGP-A202"}
@@ -219,7 +219,7 @@ def test_careless_calls_of_the_command_are_refused_before_the_graph_is_asked(tmp
     (tmp_path / "s.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="not a split"):
         call(tmp_path / "export", tmp_path / "s.parquet")
-    with pytest.raises(InputError, match="no file of pairs"):
+    with pytest.raises(InputError, match="not a file of pairs"):
         call(None, None, tmp_path / "s.parquet")
 
 

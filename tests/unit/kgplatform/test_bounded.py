@@ -129,4 +129,4 @@ def test_closing_does_not_wait_for_an_answer() -> None:
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"choices": ' * 100_000, json.dumps({"choices": 10**400}).encode()])
 def test_json_of_no_sensible_form_is_one_failed_answer(body: bytes) -> None:
     with sending(with_body(body)) as server_url:
-        assert _client_problem(server_url) == "the answer is not of the API's form"
+        assert _client_problem(server_url) == "the answer does not follow the API"

@@ -53,7 +53,7 @@ def test_damaged_settings_are_reported_with_their_line(tmp_path: Path, read: Cal
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path, read: Callable[[Path], object], text: str) -> None:
     settings_path = tmp_path / "settings.yaml"
     settings_path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"settings\.yaml, row 3: 'seed' stands there twice"):
+    with pytest.raises(InputError, match=r"settings\.yaml, row 3: 'seed' occurs twice"):
         read(settings_path)
 
 
@@ -97,4 +97,4 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     missing_path = tmp_path / "none" / "a.csv"
     with pytest.raises(InputError) as raised, replacing(missing_path) as partial_path:
         partial_path.write_text("x", encoding="utf-8")
-    assert raised.value.message == f"{missing_path}: its folder is not there"
+    assert raised.value.message == f"{missing_path}: its folder does not exist"

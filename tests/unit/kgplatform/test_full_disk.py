@@ -15,7 +15,7 @@ import pytest
 
 from kgplatform.errors import InputError
 from kgplatform.files import figure_metadata, replacing
-from kgplatform.generate.backend import Asked, GeneratorReply
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply
 from kgplatform.generate.reply_file import ReplyFile
 from kgplatform.staging import disk_error, on_disk
 from kgplatform.survey import _reject_file
@@ -120,7 +120,10 @@ def test_a_training_on_a_full_disk_names_its_folder(write: Callable[[Path], None
 
 def test_replies_on_a_full_disk_are_those_that_fit_and_the_rest_is_appended_later(tmp_path: Path) -> None:
     first_path = tmp_path / "replies.jsonl"
-    replies = [GeneratorReply(Asked(f"I{image_number}", tmp_path / "a.png", ""), "", ()) for image_number in range(10)]
+    replies = [
+        GeneratorReply(GenerationRequest(f"I{image_number}", tmp_path / "a.png", ""), "", ())
+        for image_number in range(10)
+    ]
     reply_file = ReplyFile(first_path, "model", "settings")
     with full_disk(250), pytest.raises(InputError, match="cannot be written") as raised:
         reply_file.append(replies)

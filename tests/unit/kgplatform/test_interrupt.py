@@ -104,7 +104,7 @@ def _command_names(group: object, before: str = "") -> Iterator[str]:
 
 
 def test_every_command_says_what_an_interrupt_leaves() -> None:
-    assert set(_command_names(typer.main.get_command(app))) == set(interrupted.KEPT)
+    assert set(_command_names(typer.main.get_command(app))) == set(interrupted.STATE_BY_COMMAND)
 
 
 def _start_kgp(code: str, *arguments: object, home: Path, at: str = "") -> subprocess.Popen[str]:
@@ -127,8 +127,8 @@ def test_a_command_that_is_interrupted_is_one_line(number: signal.Signals, worke
     assert (process.returncode, output) == (interrupt.EXIT_CODE, "")
     repeated_command = " ".join(map(str, arguments))
     assert (
-        error_output
-        == f"interrupted; nothing is half-written, and the same command begins anew: kgp {repeated_command}\n"
+        error_output == "interrupted; nothing is half-written, and the same command starts from the beginning: "
+        f"kgp {repeated_command}\n"
     )
     assert list(output_folder.iterdir()) == []
 
@@ -274,7 +274,7 @@ def test_work_in_steps_is_saved_before_it_stops() -> None:
         signal.raise_signal(signal.SIGINT)
         finished_steps.append(5)  # what ends without looking is stopped afterwards
     assert finished_steps == [1, 2, 3, 4, 5]
-    assert not interrupt.was_asked(), "a program that uses the library goes on"
+    assert not interrupt.was_interrupted(), "a program that uses the library goes on"
 
 
 def test_saving_is_due_by_the_clock_and_takes_a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:

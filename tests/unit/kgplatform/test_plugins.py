@@ -125,7 +125,9 @@ def test_a_link_prediction_model_of_a_plugin_is_built(site: Path) -> None:
     code = (
         "from kgp_models.link_prediction import zoo; from kgp_models.link_prediction.settings import TrainingSettings\n"
     )
-    code += "settings = TrainingSettings.of({'model': 'hospital-distmult', 'arguments': {'embedding_dim': 4}})\n"
+    code += (
+        "settings = TrainingSettings.from_document({'model': 'hospital-distmult', 'arguments': {'embedding_dim': 4}})\n"
+    )
     code += "print(type(zoo.build_link_model(settings, 5, 2, seed=0)[0]).__name__)"
     assert _run_kgp(site, code=code) == "DistMult\n"
 

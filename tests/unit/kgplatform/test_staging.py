@@ -71,7 +71,7 @@ def test_a_folder_is_replaced_whole_and_only_where_asked(tmp_path: Path) -> None
     with pytest.raises(InputError, match="test wrote this folder, but it was written with other settings"):
         _write_folder(out_folder, 2)
     _write_folder(out_folder, 2, replace=True)
-    assert tree(out_folder).keys() == {"a", contents.LISTED}, "nothing of the old one is left"
+    assert tree(out_folder).keys() == {"a", contents.CONTENTS_FILE}, "nothing of the old one is left"
     (out_folder / "a").write_text("changed", encoding="utf-8")
     assert not contents.complete(out_folder, "test", {"n": 2})
     assert [file_path.name for file_path in tmp_path.iterdir()] == ["out"]
@@ -85,7 +85,7 @@ def test_a_folder_with_files_of_others_is_never_replaced(where: str, tmp_path: P
         (out_folder / where).symlink_to(tmp_path)
     else:
         (out_folder / where).write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match=f"holds {where}, which this command did not write"):
+    with pytest.raises(UsageError, match=f"contains {where}, which this command did not write"):
         _write_folder(out_folder, 2, replace=True)
     assert os.path.lexists(out_folder / where)
     with (
@@ -113,7 +113,7 @@ def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(
     (tmp_path / ".out.mine").mkdir()
     with contents.result_folder(out_folder, "test", {"n": 2}, replace=True):
         pass
-    assert caplog.messages == [f"removed what a command that was stopped left of {out_folder}"] * 2
+    assert caplog.messages == [f"removed what an interrupted command left of {out_folder}"] * 2
     assert sorted(file_path.name for file_path in tmp_path.iterdir()) == [".out.mine", "out"]
     _write_folder(out_folder, 1, replace=True)
     killed("folder", out_folder, "swap")
@@ -171,7 +171,7 @@ def test_files(tmp_path: Path) -> None:
         staged_path.write_text("half", encoding="utf-8")
         raise ZeroDivisionError
     with (
-        pytest.raises(UsageError, match="holds something that this command did not write"),
+        pytest.raises(UsageError, match="contains something that this command did not write"),
         replacing(text_path, has_program_mark),
     ):
         raise AssertionError("it must not come so far")
@@ -207,7 +207,7 @@ def test_no_command_writes_over_a_file_that_is_something_else(tmp_path: Path) ->
             write_file(file_path)
         original_bytes = file_path.read_bytes()
         file_path.write_text("mine", encoding="utf-8")
-        with pytest.raises(UsageError, match="holds something that this command did not write"):
+        with pytest.raises(UsageError, match="contains something that this command did not write"):
             write_file(file_path)
         assert file_path.read_text(encoding="utf-8") == "mine"
         file_path.write_bytes(original_bytes)

@@ -22,9 +22,12 @@ REAL = (DataSet("MIMIC-CXR", False),)
 
 
 def test_data_sets_by_name() -> None:
-    assert trained_on.of_names(["phantom", "Phantom", "", "VQA-RAD"]) == (*SYNTHETIC, DataSet("VQA-RAD", False))
+    assert trained_on.from_names(["phantom", "Phantom", "", "VQA-RAD"]) == (*SYNTHETIC, DataSet("VQA-RAD", False))
     assert trained_on.merge_trained_on(REAL, SYNTHETIC, REAL) == (*REAL, *SYNTHETIC)
-    assert trained_on.listed((*SYNTHETIC, *UNKNOWN)) == "Phantom (synthetic), unknown (not known whether synthetic)"
+    assert (
+        trained_on.describe_trained_on((*SYNTHETIC, *UNKNOWN))
+        == "Phantom (synthetic), unknown (not known whether synthetic)"
+    )
 
 
 @pytest.mark.parametrize("stated", [SYNTHETIC, REAL, UNKNOWN, ()])

@@ -8,7 +8,7 @@ from kgplatform.wording import counted
 
 
 @pytest.mark.parametrize(
-    ("count", "what", "said"),
+    ("count", "plural", "expected"),
     [
         (0, "rows", "0 rows"),
         (1, "rows", "1 row"),
@@ -19,8 +19,8 @@ from kgplatform.wording import counted
         (2, "images have a path", "2 images have a path"),
     ],
 )
-def test_a_single_thing_is_named_in_the_singular(count: int, what: str, said: str) -> None:
-    assert counted(count, what) == said
+def test_a_single_thing_is_named_in_the_singular(count: int, plural: str, expected: str) -> None:
+    assert counted(count, plural) == expected
 
 
 def test_a_verb_is_given_for_one() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from kgplatform.errors import InputError
 from kgplatform.yaml_settings import (
-    MAX_SHOWN,
+    MAX_QUOTED,
     FromYAML,
     NeverInFile,
     PositiveInteger,
@@ -17,7 +17,7 @@ from kgplatform.yaml_settings import (
     Text,
     Texts,
     YAMLSettings,
-    schema_of_settings,
+    settings_schema,
 )
 
 
@@ -47,7 +47,7 @@ class ExampleSettings(YAMLSettings):
 
 
 def test_values_have_the_types_of_their_fields() -> None:
-    settings = ExampleSettings.of({"model": "m", "views": ["AP"], "stage": {"epochs": 1}})
+    settings = ExampleSettings.from_document({"model": "m", "views": ["AP"], "stage": {"epochs": 1}})
     assert settings == ExampleSettings("m", ("AP",), SecondStage(epochs=1.0))
     assert isinstance(settings.stage.epochs, float)
     assert list(settings.as_dict()) == ["model", "views", "stage", "consent"]
@@ -62,22 +62,26 @@ def test_values_have_the_types_of_their_fields() -> None:
         ({"model": "m", 1: 2}, "there is no setting 1", "Settings: "),
         ({}, "the setting model is missing", "See examples/."),
         ({"model": "m", "stage": {"tune": "langage"}}, "stage.tune is not one of language, projector", "Did you mean"),
-        ({"model": "m", "stage": {"batch": 1.5}}, "stage.batch must be a whole number", "It says 1.5. See examples/."),
+        (
+            {"model": "m", "stage": {"batch": 1.5}},
+            "stage.batch must be a whole number",
+            "The value is 1.5. See examples/.",
+        ),
         (
             {"model": "m", "stage": {"batch": True}},
             "stage.batch must be a whole number",
-            "It says true.",
+            "The value is true.",
         ),
         ({"model": "m", "stage": None}, "stage must be a mapping", "It has no value. See examples/."),
-        ({"model": ["secret"]}, "model must be a text", "See examples/."),
-        ({"model": "m", "views": ["AP", 1]}, "views[1] must be a text", "It says 1. See examples/."),
+        ({"model": ["secret"]}, "model must be text", "See examples/."),
+        ({"model": "m", "views": ["AP", 1]}, "views[1] must be text", "The value is 1. See examples/."),
         ({"model": "m", "views": {"AP"}}, "views must be a list", "See examples/."),
         ([], "the settings must be a mapping", "See examples/."),
     ],
 )
 def test_an_error_names_the_setting_and_what_to_do(document: object, message: str, hint: str) -> None:
     with pytest.raises(InputError) as raised:
-        ExampleSettings.of(document)
+        ExampleSettings.from_document(document)
     assert raised.value.message == message
     assert raised.value.hint.startswith(hint)
 
@@ -95,14 +99,14 @@ def test_an_error_names_the_setting_and_what_to_do(document: object, message: st
 )
 def test_an_error_is_short_and_printable(document: object) -> None:
     with pytest.raises(InputError) as raised:
-        ExampleSettings.of(document)
+        ExampleSettings.from_document(document)
     assert raised.value.message.isprintable()
     assert raised.value.hint.isprintable()
-    assert len(raised.value.message) + len(raised.value.hint) < 5 * MAX_SHOWN
+    assert len(raised.value.message) + len(raised.value.hint) < 5 * MAX_QUOTED
 
 
 def test_a_schema_describes_fields_that_are_inherited_and_leaves_out_those_of_the_program() -> None:
-    schema = schema_of_settings(ExampleSettings)
+    schema = settings_schema(ExampleSettings)
     assert list(schema["properties"]) == ["model", "views", "stage"]
     assert schema["$defs"]["SecondStage"]["properties"]["epochs"]["description"] == "How often all is read."
     assert schema["$defs"]["SecondStage"]["properties"]["epochs"]["default"] == 3.0

@@ -14,7 +14,7 @@ STUDY = "p10/p10000032/s50414267.txt"
 CANARY = "zebrafinch"
 
 
-def one(**changes: Any) -> dict[str, Any]:
+def radgraph_entity(**changes: Any) -> dict[str, Any]:
     """An entity."""
     return {"tokens": "effusion", "label": "OBS-DP", "start_ix": 1, "end_ix": 1, "relations": [], **changes}
 
@@ -43,10 +43,10 @@ def read_graphs(path: Path, labeler: int = 1) -> list[ReportGraph]:
 
 def merged_batch(source: RadGraph, size: int = 10_000) -> GraphBatch:
     """All batches as one."""
-    all_batches = GraphBatch(given=0)
+    all_batches = GraphBatch(stated_edges=0)
     for batch in source.batches(size):
         validate_batch(batch, source)
-        assert batch.given == len(batch.edges) == batch.asserted
+        assert batch.stated_edges == len(batch.edges) == batch.asserted
         all_batches.read += batch.read
         all_batches.nodes |= batch.nodes
         all_batches.edges |= batch.edges

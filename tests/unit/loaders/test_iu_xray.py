@@ -37,7 +37,7 @@ def test_a_study_has_its_first_image_or_none(iu_xray_folder: Path) -> None:
         ("CXR3_IM-0003", "images/CXR3_IM-0003/0.png"),
     ]
     assert [(record.row, record.reason) for record in records if isinstance(record, Reject)] == [
-        (3, "the id stands in the file twice")
+        (3, "the id occurs twice in the file")
     ]
     assert IUXray(iu_xray_folder).parameters == {"splits": ["train", "val", "test"]}
 

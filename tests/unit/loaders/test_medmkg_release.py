@@ -17,10 +17,10 @@ CONTENT = b"Head,Relation,Tail,Head_Name,Tail_Name\r\n"
 
 
 class _Files(http.server.BaseHTTPRequestHandler):
-    asked: list[str] = []  # noqa: RUF012  one server a test
+    requests: list[str] = []  # noqa: RUF012  one server a test
 
     def do_GET(self) -> None:
-        self.asked.append(self.path)
+        self.requests.append(self.path)
         is_available = self.path.startswith("/abc/")
         self.send_response(200 if is_available else 404)
         self.end_headers()
@@ -34,7 +34,7 @@ class _Files(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def host() -> Iterator[str]:
     """A loopback server that has every file of the commit abc."""
-    _Files.asked = []
+    _Files.requests = []
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Files)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -50,7 +50,7 @@ def test_it_is_fetched_once_and_then_cached(host: str, tmp_path: Path) -> None:
     release_folder = fetch(tmp_path, host, _released_files())
     assert (release_folder / "MedMKG.csv").read_bytes() == CONTENT
     fetch(tmp_path, host, _released_files())
-    assert _Files.asked == ["/abc/MedMKG.csv"]
+    assert _Files.requests == ["/abc/MedMKG.csv"]
 
 
 def test_another_content_is_refused_and_leaves_nothing(host: str, tmp_path: Path) -> None:

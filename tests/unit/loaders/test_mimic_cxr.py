@@ -149,7 +149,7 @@ def test_a_report_that_is_a_link_out_of_the_folder_is_rejected(tmp_path: Path) -
     third_path.symlink_to(inner_path)
     rejected, report = MIMICCXR(mimic_folder).reports()
     assert isinstance(rejected, Reject)
-    assert rejected.reason == "the link leads out of the folder"
+    assert rejected.reason == "the link points outside the folder"
     assert isinstance(report, Report), "a link within the folder is followed"
 
 

@@ -38,14 +38,14 @@ class TestPathVQA:
     def test_pickles_never_run(self, tmp_path: Path) -> None:
         pickle_path = write_path_vqa(tmp_path) / "qas" / "val" / "val_qa.pkl"
         pickle_path.write_bytes(pickle.dumps([_HostilePickle(tmp_path / "ran")]))
-        with pytest.raises(InputError, match="no pickled list of questions"):
+        with pytest.raises(InputError, match="not a pickled list of questions"):
             read_questions("path_vqa", tmp_path)
         assert not (tmp_path / "ran").exists()
 
     def test_other_pickles(self, tmp_path: Path) -> None:
         pickle_path = write_path_vqa(tmp_path) / "qas" / "test" / "test_qa.pkl"
         pickle_path.write_bytes(pickle.dumps({"image": 1}))
-        with pytest.raises(InputError, match="no pickled list"):
+        with pytest.raises(InputError, match="not a pickled list"):
             list(PathVQA(tmp_path).questions())
         pickle_path.write_bytes(pickle.dumps([1, {"image": "../x", "question": "a?", "answer": "b"}]))
         assert [entry.row for entry in PathVQA(tmp_path).questions() if isinstance(entry, Reject)] == [1, 2]

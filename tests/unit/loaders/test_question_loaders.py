@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgp_loaders.question_files import below, said
+from kgp_loaders.question_files import below, question_and_answer
 from kgplatform.datasets.questions import (
     read_questions,
 )
@@ -113,6 +113,6 @@ def test_no_name_of_an_image_leads_out_of_its_folder(name: str) -> None:
     )
 )
 def test_any_entry_is_words_or_a_reason(row: object) -> None:
-    wordings = said(row)
+    wordings = question_and_answer(row)
     if not isinstance(wordings, str):
         assert all(wording == " ".join(wording.split()) and wording.isprintable() for wording in wordings)

@@ -14,7 +14,14 @@ from kgplatform.errors import UsageError
 from kgplatform.schema import IMAGE_ID, Stance, image_id
 from kgplatform.triplets.linking import ConceptLink
 from kgplatform.triplets.text import Relation
-from tests.unit.loaders.radgraph_reports import STUDY, merged_batch, one, radgraph_report, read_graphs, write_graphs
+from tests.unit.loaders.radgraph_reports import (
+    STUDY,
+    merged_batch,
+    radgraph_entity,
+    radgraph_report,
+    read_graphs,
+    write_graphs,
+)
 
 
 @pytest.mark.data
@@ -90,7 +97,7 @@ def test_the_phantom_studies_truth(tmp_path: Path) -> None:
     ],
 )
 def test_labels_of_both_versions(tmp_path: Path, label: str, kind: str, presence: str) -> None:
-    [graph] = read_graphs(write_graphs(tmp_path / "a.json", {STUDY: radgraph_report(e1=one(label=label))}))
+    [graph] = read_graphs(write_graphs(tmp_path / "a.json", {STUDY: radgraph_report(e1=radgraph_entity(label=label))}))
     assert [(entity.kind, entity.presence) for entity in graph.entities] == [(kind, presence)]
 
 
@@ -102,10 +109,10 @@ def test_presence_is_a_stance() -> None:
 
 def test_triplets_come_in_the_order_of_the_heads_each_once_in_normal_form(tmp_path: Path) -> None:
     entities = {
-        "2": one(tokens="Left  Lung", label="ANAT-DP"),
-        "1": one(relations=[["located_at", "2"], ["located_at", "9"], ["suggestive_of", "3"]]),
-        "3": one(tokens="/", relations=[["modify", "2"]]),
-        "9": one(tokens="left lung", label="ANAT-DP"),
+        "2": radgraph_entity(tokens="Left  Lung", label="ANAT-DP"),
+        "1": radgraph_entity(relations=[["located_at", "2"], ["located_at", "9"], ["suggestive_of", "3"]]),
+        "3": radgraph_entity(tokens="/", relations=[["modify", "2"]]),
+        "9": radgraph_entity(tokens="left lung", label="ANAT-DP"),
     }
     [graph] = read_graphs(write_graphs(tmp_path / "a.json", {STUDY: {**radgraph_report(), "entities": entities}}))
     assert triplets(graph) == [("effusion", Relation.LOCATED_AT, "left lung")]
@@ -113,9 +120,13 @@ def test_triplets_come_in_the_order_of_the_heads_each_once_in_normal_form(tmp_pa
 
 
 def test_of_two_labelers_the_first_or_the_one_asked_for(tmp_path: Path) -> None:
-    two_labelers = {"labeler_1": {"entities": {"1": one()}}, "labeler_2": {"entities": {"1": one(label="OBS-U")}}}
+    two_labelers = {
+        "labeler_1": {"entities": {"1": radgraph_entity()}},
+        "labeler_2": {"entities": {"1": radgraph_entity(label="OBS-U")}},
+    }
     graphs_path = write_graphs(
-        tmp_path / "test.json", {STUDY: {"text": "a b", **two_labelers}, "chexpert": radgraph_report(e1=one())}
+        tmp_path / "test.json",
+        {STUDY: {"text": "a b", **two_labelers}, "chexpert": radgraph_report(e1=radgraph_entity())},
     )
     assert [entity.presence for graph in read_graphs(graphs_path) for entity in graph.entities] == [
         "present",
@@ -158,7 +169,9 @@ def test_the_image_of_a_graph(name: str, expected: tuple[str, str, str, str] | N
 
 
 def test_a_graph_is_an_image_that_shows_entities(tmp_path: Path) -> None:
-    content = radgraph_report(e1=one(relations=[["located_at", "2"]]), e2=one(tokens="lung", label="ANAT-DP"))
+    content = radgraph_report(
+        e1=radgraph_entity(relations=[["located_at", "2"]]), e2=radgraph_entity(tokens="lung", label="ANAT-DP")
+    )
     batch = merged_batch(RadGraph(write_graphs(tmp_path / "a.json", {STUDY: content, "none": radgraph_report()})))
     entity_keys = {node_key.rsplit(":", 1)[1]: node_key for label, node_key in batch.nodes if label == "Entity"}
     image_node, effusion, lung = ("Image", "I50414267"), ("Entity", entity_keys["1"]), ("Entity", entity_keys["2"])
@@ -176,12 +189,17 @@ def test_a_graph_is_an_image_that_shows_entities(tmp_path: Path) -> None:
 
 
 def test_the_same_graph_in_another_file_is_the_same_and_another_graph_of_the_image_is_not(tmp_path: Path) -> None:
-    original = merged_batch(RadGraph(write_graphs(tmp_path / "a.json", {STUDY: radgraph_report(e1=one())})))
+    original = merged_batch(RadGraph(write_graphs(tmp_path / "a.json", {STUDY: radgraph_report(e1=radgraph_entity())})))
     extended = merged_batch(
-        RadGraph(write_graphs(tmp_path / "b.json", {"x": radgraph_report(e1=one()), STUDY: radgraph_report(e1=one())}))
+        RadGraph(
+            write_graphs(
+                tmp_path / "b.json",
+                {"x": radgraph_report(e1=radgraph_entity()), STUDY: radgraph_report(e1=radgraph_entity())},
+            )
+        )
     )
     relabelled = merged_batch(
-        RadGraph(write_graphs(tmp_path / "c.json", {STUDY: radgraph_report(e1=one(label="OBS-U"))}))
+        RadGraph(write_graphs(tmp_path / "c.json", {STUDY: radgraph_report(e1=radgraph_entity(label="OBS-U"))}))
     )
     assert original.nodes.keys() < extended.nodes.keys()
     assert original.nodes.keys() & relabelled.nodes.keys() == {("Image", "I50414267")}
@@ -194,7 +212,10 @@ def test_entities_refer_to_the_concepts_that_a_linker_names(tmp_path: Path) -> N
         "odd": ConceptLink("12345", "not of UMLS", (), 1.0, "m"),
     }
     content = radgraph_report(
-        e1=one(label="OBS-DA"), e2=one(tokens="lung"), e3=one(tokens="odd"), e4=one(tokens="else")
+        e1=radgraph_entity(label="OBS-DA"),
+        e2=radgraph_entity(tokens="lung"),
+        e3=radgraph_entity(tokens="odd"),
+        e4=radgraph_entity(tokens="else"),
     )
     graphs_path = write_graphs(tmp_path / "a.json", {STUDY: content})
     batch = merged_batch(RadGraph(graphs_path, link=links.get, about={"by": "hand"}))
@@ -213,7 +234,9 @@ def test_entities_refer_to_the_concepts_that_a_linker_names(tmp_path: Path) -> N
 
 
 def test_batches_are_the_same_whatever_their_size(tmp_path: Path) -> None:
-    graphs_path = write_graphs(tmp_path / "a.json", {f"s{number}": radgraph_report(e1=one()) for number in range(700)})
+    graphs_path = write_graphs(
+        tmp_path / "a.json", {f"s{number}": radgraph_report(e1=radgraph_entity()) for number in range(700)}
+    )
     batch_sizes = [batch.read for batch in RadGraph(graphs_path).batches(10_000)]
     assert (sum(batch_sizes), max(batch_sizes)) == (700, 250)
     assert max(batch.read for batch in RadGraph(graphs_path).batches(7)) == 7

@@ -21,56 +21,63 @@ from tests.unit.loaders.radgraph_reports import (
     CANARY,
     STUDY,
     merged_batch,
-    one,
+    radgraph_entity,
     radgraph_report,
     read_graphs,
     write_graphs,
 )
 
 
-def entities_of(value: Any) -> dict[str, Any]:
+def read_entities(value: Any) -> dict[str, Any]:
     return {**radgraph_report(), "entities": value}
 
 
 DAMAGED: dict[str, Any] = {
     "not a JSON object": [CANARY],
-    "there is no text": {"entities": {"1": one()}},
+    "there is no text": {"entities": {"1": radgraph_entity()}},
     "there is no text ": {"text": 7, "entities": {}},
     "there are no entities of labeler 1": {"text": CANARY},
     "the labeler's part: not": {"text": CANARY, "labeler_1": [CANARY]},
-    "entities: not": entities_of([CANARY]),
+    "entities: not": read_entities([CANARY]),
     "entity 1: not": radgraph_report(e1=CANARY),
-    "entity 1: the id": entities_of({f"{CANARY} {CANARY}": one()}),
-    "entity 1: the tokens": radgraph_report(e1=one(tokens="")),
-    "entity 1: the tokens ": radgraph_report(e1=one(tokens=[CANARY])),
-    "entity 1: the tokens  ": radgraph_report(e1=one(tokens="x" * 201)),
-    "entity 1: the tokens   ": radgraph_report(e1=one(tokens="\ud800")),
-    "entity 1: the label": radgraph_report(e1=one(label="OBS-XX")),
-    "entity 1: the label ": radgraph_report(e1=one(label=["OBS-DP"])),
-    "entity 1: the label  ": radgraph_report(e1=one(label="Observation::definitely absent::")),
-    "entity 1: start_ix and end_ix": radgraph_report(e1=one(start_ix="1")),
-    "entity 1: start_ix and end_ix ": radgraph_report(e1=one(start_ix=1.0)),
-    "entity 1: start_ix and end_ix  ": radgraph_report(e1=one(start_ix=True)),
-    "entity 1: start_ix and end_ix   ": radgraph_report(e1=one(start_ix=2)),
-    "entity 1: start_ix and end_ix    ": radgraph_report(e1=one(start_ix=-1)),
-    "entity 1: start_ix and end_ix     ": radgraph_report(e1=one(end_ix=10**40)),
+    "entity 1: the id": read_entities({f"{CANARY} {CANARY}": radgraph_entity()}),
+    "entity 1: the tokens": radgraph_report(e1=radgraph_entity(tokens="")),
+    "entity 1: the tokens ": radgraph_report(e1=radgraph_entity(tokens=[CANARY])),
+    "entity 1: the tokens  ": radgraph_report(e1=radgraph_entity(tokens="x" * 201)),
+    "entity 1: the tokens   ": radgraph_report(e1=radgraph_entity(tokens="\ud800")),
+    "entity 1: the label": radgraph_report(e1=radgraph_entity(label="OBS-XX")),
+    "entity 1: the label ": radgraph_report(e1=radgraph_entity(label=["OBS-DP"])),
+    "entity 1: the label  ": radgraph_report(e1=radgraph_entity(label="Observation::definitely absent::")),
+    "entity 1: start_ix and end_ix": radgraph_report(e1=radgraph_entity(start_ix="1")),
+    "entity 1: start_ix and end_ix ": radgraph_report(e1=radgraph_entity(start_ix=1.0)),
+    "entity 1: start_ix and end_ix  ": radgraph_report(e1=radgraph_entity(start_ix=True)),
+    "entity 1: start_ix and end_ix   ": radgraph_report(e1=radgraph_entity(start_ix=2)),
+    "entity 1: start_ix and end_ix    ": radgraph_report(e1=radgraph_entity(start_ix=-1)),
+    "entity 1: start_ix and end_ix     ": radgraph_report(e1=radgraph_entity(end_ix=10**40)),
     "entity 1: start_ix and end_ix      ": radgraph_report(e1={"tokens": "x", "label": "OBS-DP"}),
-    "entity 1: relations are": radgraph_report(e1=one(relations=None)),
-    "entity 1: relations are ": radgraph_report(e1=one(relations=[["modify", "1"]] * 1_001)),
-    "a relation is not a name": radgraph_report(e1=one(relations=["modify"])),
-    "a relation is not a name ": radgraph_report(e1=one(relations=[["modify", 2]]), e2=one()),
-    "a relation is not a name  ": radgraph_report(e1=one(relations=[["modify", "2", "2"]]), e2=one()),
-    "the relation is none": radgraph_report(e1=one(relations=[[CANARY, "2"]]), e2=one()),
-    "an entity that is not there": radgraph_report(e1=one(relations=[["modify", CANARY]])),
-    "to itself": radgraph_report(e1=one(relations=[["modify", "1"]])),
-    "more than 5,000 entities": entities_of({str(number): one() for number in range(5_001)}),
+    "entity 1: relations are": radgraph_report(e1=radgraph_entity(relations=None)),
+    "entity 1: relations are ": radgraph_report(e1=radgraph_entity(relations=[["modify", "1"]] * 1_001)),
+    "a relation is not a name": radgraph_report(e1=radgraph_entity(relations=["modify"])),
+    "a relation is not a name ": radgraph_report(e1=radgraph_entity(relations=[["modify", 2]]), e2=radgraph_entity()),
+    "a relation is not a name  ": radgraph_report(
+        e1=radgraph_entity(relations=[["modify", "2", "2"]]), e2=radgraph_entity()
+    ),
+    "the relation is not one": radgraph_report(e1=radgraph_entity(relations=[[CANARY, "2"]]), e2=radgraph_entity()),
+    "an entity that does not exist": radgraph_report(e1=radgraph_entity(relations=[["modify", CANARY]])),
+    "to itself": radgraph_report(e1=radgraph_entity(relations=[["modify", "1"]])),
+    "more than 5,000 entities": read_entities({str(number): radgraph_entity() for number in range(5_001)}),
 }
 
 
 @pytest.mark.parametrize("reason", DAMAGED)
 def test_a_damaged_graph_is_one_reject_and_the_others_are_read(tmp_path: Path, reason: str) -> None:
     graphs_path = write_graphs(
-        tmp_path / "a.json", {"a": radgraph_report(e1=one()), CANARY: DAMAGED[reason], "b": radgraph_report(e1=one())}
+        tmp_path / "a.json",
+        {
+            "a": radgraph_report(e1=radgraph_entity()),
+            CANARY: DAMAGED[reason],
+            "b": radgraph_report(e1=radgraph_entity()),
+        },
     )
     first_graph, rejected, last_graph = read_report_graphs(graphs_path)
     assert isinstance(first_graph, ReportGraph)
@@ -85,13 +92,13 @@ def test_a_damaged_graph_is_one_reject_and_the_others_are_read(tmp_path: Path, r
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 201, "\ud800"])
 def test_a_name_that_is_none_is_a_reject(tmp_path: Path, name: str) -> None:
-    [rejected] = read_report_graphs(write_graphs(tmp_path / "a.json", {name: radgraph_report(e1=one())}))
+    [rejected] = read_report_graphs(write_graphs(tmp_path / "a.json", {name: radgraph_report(e1=radgraph_entity())}))
     assert isinstance(rejected, Reject)
     assert rejected.reason == "the graph's name is not 1-200 printable characters"
 
 
 def test_an_id_that_stands_twice_is_a_reject_since_one_would_be_lost(tmp_path: Path) -> None:
-    entity_text = json.dumps(one())
+    entity_text = json.dumps(radgraph_entity())
     graphs_path = write_graphs(
         tmp_path / "a.json", f'{{"a": {{"text": "x", "entities": {{"1": {entity_text}, "1": {entity_text}}}}}}}'
     )
@@ -140,7 +147,7 @@ def test_a_missing_file_a_folder_and_a_file_without_end_are_input_errors(tmp_pat
 
 
 def test_nothing_of_a_report_is_in_a_graphs_representation(tmp_path: Path) -> None:
-    [graph] = read_graphs(write_graphs(tmp_path / "a.json", {STUDY: radgraph_report(e1=one())}))
+    [graph] = read_graphs(write_graphs(tmp_path / "a.json", {STUDY: radgraph_report(e1=radgraph_entity())}))
     assert CANARY in graph.text
     assert CANARY not in repr(graph)
 
@@ -165,9 +172,9 @@ SPOILS: list[Spoil] = [
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(st.sampled_from(SPOILS), VALUES)
 def test_whatever_stands_in_a_graph_it_is_one_or_a_reject(tmp_path: Path, spoil: Spoil, value: Any) -> None:
-    spoiled = radgraph_report(e1=one(relations=[["modify", "2"]]), e2=one())
+    spoiled = radgraph_report(e1=radgraph_entity(relations=[["modify", "2"]]), e2=radgraph_entity())
     spoil(spoiled, value)
-    graphs_path = write_graphs(tmp_path / "a.json", {"a": spoiled, "b": radgraph_report(e1=one())})
+    graphs_path = write_graphs(tmp_path / "a.json", {"a": spoiled, "b": radgraph_report(e1=radgraph_entity())})
     batch = merged_batch(RadGraph(graphs_path))
     assert batch.read == 2
     assert all(CANARY not in rejected.reason and "\n" not in rejected.reason for rejected in batch.rejects)

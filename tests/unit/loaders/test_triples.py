@@ -31,7 +31,7 @@ def _batch_edges(batch: GraphBatch) -> list[tuple[NodeRef, str, NodeRef]]:
     return list(batch.edges)
 
 
-def thing(key: str) -> NodeRef:
+def thing_node(key: str) -> NodeRef:
     return ("Thing", key)
 
 
@@ -53,13 +53,13 @@ def file(tmp_path: Path) -> Path:
 )
 def test_common_column_names_are_known(file: Path, header: str) -> None:
     assert _batch_edges(_load_triples(file, f"{header}\na,knows,b\n")) == [
-        (thing("Thing:a"), "knows", thing("Thing:b"))
+        (thing_node("Thing:a"), "knows", thing_node("Thing:b"))
     ]
 
 
 def test_columns_can_be_given_in_any_case(file: Path) -> None:
     batch = _load_triples(file, "to,how,from\nb,knows,a\n", columns={"relation": "HOW"})
-    assert _batch_edges(batch) == [(thing("Thing:a"), "knows", thing("Thing:b"))]
+    assert _batch_edges(batch) == [(thing_node("Thing:a"), "knows", thing_node("Thing:b"))]
 
 
 def test_columns_that_cannot_be_found(file: Path) -> None:
@@ -86,8 +86,8 @@ def test_types_from_columns(file: Path) -> None:
     records = ("9796,gene/protein,PHYHIP,ppi,56992,Drug,", "I1,image,,POSITIVE,C9900001,concept,Opacity")
     batch = _load_triples(file, "\n".join(["x_id,x_type,x_name,relation,y_id,y_type,y_name", *records]))
     assert batch.nodes == {
-        thing("GeneProtein:9796"): {"type": "GeneProtein", "name": "PHYHIP"},
-        thing("Drug:56992"): {"type": "Drug"},
+        thing_node("GeneProtein:9796"): {"type": "GeneProtein", "name": "PHYHIP"},
+        thing_node("Drug:56992"): {"type": "Drug"},
         ("Image", "I1"): {},
         ("Concept", "C9900001"): {"name": "Opacity"},
     }
@@ -98,7 +98,7 @@ def test_types_from_patterns_the_first_wins_and_the_whole_id_must_match(file: Pa
     table_text = HEADER + "ENSG01,binds,ENSG01x\nI12,positive,C9900001\n"
     batch = _load_triples(file, table_text, types=[r"Gene=ENSG\d+", "Other=ENSG.*", r"Image=I\d+", r"Concept=C\d{7}"])
     assert _batch_edges(batch) == [
-        (thing("Gene:ENSG01"), "binds", thing("Other:ENSG01x")),
+        (thing_node("Gene:ENSG01"), "binds", thing_node("Other:ENSG01x")),
         (("Image", "I12"), "POSITIVE", ("Concept", "C9900001")),
     ]
 
@@ -180,7 +180,7 @@ def test_types_that_cannot_stand(file: Path, row: str, reason: str) -> None:
 def test_a_thing_may_be_related_to_itself_and_the_first_name_stays(file: Path) -> None:
     batch = _load_triples(file, "head,relation,tail,head_name\na,binds,a,A\na,knows,b,B\n")
     assert len(batch.edges) == 2
-    assert batch.nodes[thing("Thing:a")] == {"type": "Thing", "name": "A"}
+    assert batch.nodes[thing_node("Thing:a")] == {"type": "Thing", "name": "A"}
 
 
 def test_parquet_and_tsv_give_the_same_as_csv(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class TestVQARAD:
         assert [(entry.row, entry.path.name) for entry in rejects[:8]] == [
             (row_number, "trainset.json") for row_number in range(1, 9)
         ]
-        assert rejects[8].reason == "the question's id stands there twice"
+        assert rejects[8].reason == "the question's id occurs twice"
 
     @pytest.mark.data
     def test_the_real_ones_are_those_of_the_papers_table(self, data_dir: Path) -> None:

@@ -24,7 +24,7 @@ PLAIN = re.compile(r"(?<![\w`./-])(kgp(?: [a-z][\w-]*)+(?: --[a-z-]+)*)")
 WORD = re.compile(r"[a-z][a-z0-9-]*")
 NO_COMMANDS = {  # names of random seeds, and a sentence
     "kgp phantom patients", "kgp phantom study", "kgp phantom report", "kgp phantom remedies",
-    "kgp reports", "kgp buckets", "kgp generator", "kgp does not look after",
+    "kgp reports", "kgp buckets", "kgp generator", "kgp does not manage",
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def _source_texts(path: Path) -> Iterator[str]:
             yield node.value
 
 
-def commands_of_page(path: Path) -> Iterator[str]:
+def documented_commands(path: Path) -> Iterator[str]:
     """The commands in a page: in backticks, and lines of code that begin with kgp."""
     page_text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     yield from QUOTED.findall(re.sub(r"```.*?```", "", page_text, flags=re.DOTALL))
@@ -109,7 +109,7 @@ def test_pages_name_commands_that_exist() -> None:
     mistakes = [
         f"{page_path.relative_to(ROOT)}: {quoted_command}: {reason}"
         for page_path in PAGES
-        for quoted_command in commands_of_page(page_path)
+        for quoted_command in documented_commands(page_path)
         if (reason := _command_problem(" ".join(quoted_command.split())))
     ]
     assert mistakes == []

@@ -43,9 +43,9 @@ def test_a_licence_is_what_the_jar_states(make_sbom: ModuleType, tmp_path: Path)
         with zipfile.ZipFile(tmp_path / f"{case_name}.jar", "w") as archive:
             for member_path, content in files.items():
                 archive.writestr(member_path, content)
-        licences.append(make_sbom.licence_of(tmp_path / f"{case_name}.jar"))
+        licences.append(make_sbom.jar_licence(tmp_path / f"{case_name}.jar"))
     assert licences == ["Apache-2.0", "The MIT License", make_sbom.UNKNOWN]
-    assert make_sbom.licence_of(tmp_path / "missing.jar") == make_sbom.UNKNOWN
+    assert make_sbom.jar_licence(tmp_path / "missing.jar") == make_sbom.UNKNOWN
 
 
 def test_images_are_exact_and_a_digest_can_replace_them(tmp_path: Path) -> None:

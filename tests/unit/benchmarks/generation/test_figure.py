@@ -192,12 +192,12 @@ def test_a_picture_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
 # Layout
 
 
-def overlap(one: TextBox, other: TextBox) -> bool:
+def overlap(first: TextBox, second: TextBox) -> bool:
     return (
-        one.left < other.left + other.width
-        and other.left < one.left + one.width
-        and one.top < other.top + other.height
-        and other.top < one.top + one.height
+        first.left < second.left + second.width
+        and second.left < first.left + first.width
+        and first.top < second.top + second.height
+        and second.top < first.top + first.height
     )
 
 

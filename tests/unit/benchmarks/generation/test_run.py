@@ -41,7 +41,7 @@ def _dictionary_baseline(data: Path) -> object:
 
 
 @pytest.mark.parametrize(
-    ("report", "said"),
+    ("report", "expected"),
     [
         ("Small pleural effusion in the left lung .", [("pleural effusion", AT, "left lung"), MODIFY]),
         ("Right pneumothorax .", [("pneumothorax", AT, "right")]),
@@ -51,10 +51,10 @@ def _dictionary_baseline(data: Path) -> object:
         ("", []),
     ],
 )
-def test_the_dictionary_relates_phrases_by_their_order(data: Path, report: str, said: list[object]) -> None:
+def test_the_dictionary_relates_phrases_by_their_order(data: Path, report: str, expected: list[object]) -> None:
     expected_triplets = {
         Triplet("small", MODIFY, "pleural effusion") if parts is MODIFY else Triplet(*parts)  # type: ignore[misc]
-        for parts in said
+        for parts in expected
     }
     assert set(_dictionary_baseline(data).triplets(report)) == expected_triplets  # type: ignore[attr-defined]
 
@@ -95,9 +95,11 @@ def test_the_same_sentences_are_left_out_each_time(data: Path) -> None:
 def test_what_a_part_is_shared_by_does_not_depend_on_the_other_parts() -> None:
     from kgp_models.generator.settings import GeneratorSettings
 
-    base_settings = GeneratorSettings.of(dict(SETTINGS))
-    changed_settings = GeneratorSettings.of({**SETTINGS, "visual": {"tune": "lora"}, "projector": {"clip_length": 4}})
-    wider_settings = GeneratorSettings.of({**SETTINGS, "small": {**SETTINGS["small"], "hidden": 64}})
+    base_settings = GeneratorSettings.from_document(dict(SETTINGS))
+    changed_settings = GeneratorSettings.from_document(
+        {**SETTINGS, "visual": {"tune": "lora"}, "projector": {"clip_length": 4}}
+    )
+    wider_settings = GeneratorSettings.from_document({**SETTINGS, "small": {**SETTINGS["small"], "hidden": 64}})
     for stage in ("vision", "1"):
         assert bench.part_settings(base_settings, stage) == bench.part_settings(changed_settings, stage)
     assert bench.part_settings(base_settings, "vision") == bench.part_settings(wider_settings, "vision")

@@ -52,17 +52,17 @@ def alive(pid: int) -> bool:
     return True
 
 
-def until(seen: Callable[[], bool], seconds: float = 60.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether it comes about in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if seen():
+        if condition():
             return True
         time.sleep(0.1)
     return False
 
 
-def environment_of_scripts() -> dict[str, str]:
+def script_environment() -> dict[str, str]:
     search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": search_path}
 
@@ -71,7 +71,7 @@ def test_what_a_lane_logs_is_a_line_on_stderr(tmp_path: Path) -> None:
     script_path = tmp_path / "script.py"
     script_path.write_text(LOGGING)
     completed = subprocess.run(
-        [sys.executable, script_path], env=environment_of_scripts(), capture_output=True, text=True, check=True
+        [sys.executable, script_path], env=script_environment(), capture_output=True, text=True, check=True
     )
     assert completed.stderr.splitlines()[0] == "first"
     assert sorted(completed.stderr.splitlines()[1:]) == ["lane 0", "lane 1"]
@@ -82,7 +82,7 @@ def test_a_benchmark_that_is_terminated_ends_its_lanes(tmp_path: Path) -> None:
     script_path.write_text(SCRIPT)
     pid_folder.mkdir()
     with subprocess.Popen(
-        [sys.executable, script_path, pid_folder], env=environment_of_scripts(), stderr=subprocess.PIPE, text=True
+        [sys.executable, script_path, pid_folder], env=script_environment(), stderr=subprocess.PIPE, text=True
     ) as benchmark_run:
         assert until(lambda: len(list(pid_folder.iterdir())) == 2)
         lane_pids = [int(pid_path.name) for pid_path in pid_folder.iterdir()]

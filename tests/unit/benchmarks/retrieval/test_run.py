@@ -60,11 +60,11 @@ def test_a_run_is_kept_once_found_by_its_hash_and_begun_anew_with_other_pairs(tm
     results_path = tmp_path / "results.json"
     results = Results(results_path, about(), "pairs")
     assert not results.has("backbone", 42, "a")
-    assert results.of(42, "a") is None
+    assert results.outcome(42, "a") is None
     results.add("backbone", 42, "a", outcome(0.0))
     assert results.has("backbone", 42, "a")
     assert not results.has("backbone", 43, "a")
-    stored_outcome = results.of(42, "a")
+    stored_outcome = results.outcome(42, "a")
     assert stored_outcome is not None
     results.add("knowledgeclip-empty", 42, "a", stored_outcome)
     reread = Results(results_path, about(), "pairs")
@@ -111,14 +111,14 @@ def test_the_papers_table_is_whole_and_marked_as_the_paper_does() -> None:
 
 
 def test_a_run_is_named_by_all_that_decides_it() -> None:
-    class Known:
+    class GraphDescription:
         sha256 = "graph"
 
     class Pairs:
         sha256 = "pairs"
 
     class Data:
-        knowledge, pairs = Known, Pairs
+        knowledge, pairs = GraphDescription, Pairs
 
     data: Any = Data
 
@@ -135,7 +135,7 @@ def test_a_run_is_named_by_all_that_decides_it() -> None:
     assert cell_hashes["fashionklip-empty"] == cell_hashes["knowledgeclip-empty"] == cell_hashes["backbone"]
     assert len(set(cell_hashes.values())) == 7
     original_hash = name("knowledgeclip")
-    Known.sha256 = "another"
+    GraphDescription.sha256 = "another"
     assert name("knowledgeclip") != original_hash
     assert name("backbone") == cell_hashes["backbone"]
     with pytest.raises(UsageError, match="there is no method clip"):

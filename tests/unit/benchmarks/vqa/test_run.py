@@ -137,7 +137,7 @@ def test_the_table_is_written_with_baselines_controls_and_the_papers(tmp_path: P
     results_path.write_text(json.dumps(_results_document(run_rows)), encoding="utf-8")
     table.write_vqa_table(results_path)
     table_text = results_path.with_suffix(".md").read_text(encoding="utf-8")
-    assert "commoner answer of training | 50.00" in table_text
+    assert "most common answer in training | 50.00" in table_text
     for row_name in ("question only", "KRISP, shuffled graph", "MR-MKG, without stance", "EKGRL, minus base model"):
         assert row_name in table_text
     assert "4 name a concept of the graph" in table_text

@@ -130,18 +130,18 @@ class TestWorkbook:
         ratings = read_ratings(path)
         assert ratings.rater == "Ada"
         assert ratings.identity == SAMPLE.identity
-        assert dict(ratings.given) == {
+        assert dict(ratings.by_metric) == {
             METRICS[0]: {"I1": 8, "I2": 10},
             METRICS[1]: {"I1": 7},
             METRICS[2]: {"C9900001": 3},
         }
-        assert dict(ratings.asked) == {METRICS[0]: 2, METRICS[1]: 2, METRICS[2]: 1}
+        assert dict(ratings.possible) == {METRICS[0]: 2, METRICS[1]: 2, METRICS[2]: 1}
 
     @pytest.mark.parametrize("value", [0, 11, 7.5, "eight", -1, True, "=1+1", 10**30])
     def test_a_rating_that_is_none_names_sheet_and_cell(self, path: Path, value: object) -> None:
         fill(path, {f"{IMAGES}!G": {4: value}})
         if value == "=1+1":  # a formula that no program has computed is an empty cell
-            assert read_ratings(path).given[METRICS[1]] == {}
+            assert read_ratings(path).by_metric[METRICS[1]] == {}
             return
         with pytest.raises(InputError, match=f"sheet {IMAGES}, cell G4"):
             read_ratings(path)
@@ -165,7 +165,7 @@ class TestWorkbook:
         workbook = load_workbook(path)
         workbook[sheet].delete_cols(column)
         workbook.save(path)
-        with pytest.raises(InputError, match=f"sheet {sheet} has lost a column"):
+        with pytest.raises(InputError, match=f"sheet {sheet} lacks a column"):
             read_ratings(path)
 
     def test_other_files_are_refused(self, tmp_path: Path) -> None:

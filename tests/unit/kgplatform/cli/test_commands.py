@@ -62,7 +62,7 @@ def kgp_in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     return run
 
 
-def in_a_process_of_its_own(code: str, *arguments: str, home: Path) -> CommandResult:
+def run_in_subprocess(code: str, *arguments: str, home: Path) -> CommandResult:
     environment = {**os.environ, "KGP_HOME": str(home)}
     command = [sys.executable, "-c", code, *arguments]
     completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -76,7 +76,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         f"{MAIN}"
     )
     for arguments in (["--help"], ["ingest", "medmkg", "--help"], ["query", "--help"]):
-        outcome = in_a_process_of_its_own(program, *arguments, home=tmp_path)
+        outcome = run_in_subprocess(program, *arguments, home=tmp_path)
         assert outcome.code == 0
         assert "Usage: " in outcome.out
         assert outcome.out.splitlines()[-1].split() == ["heavy:"]
@@ -202,7 +202,7 @@ def test_a_foreign_server_that_is_not_there_is_a_connection_error(
 ) -> None:
     monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
     monkeypatch.setenv("NEO4J_PASSWORD", "canary-secret")
-    outcome = in_a_process_of_its_own(MAIN, "stats", home=tmp_path)
+    outcome = run_in_subprocess(MAIN, "stats", home=tmp_path)
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("error: no Neo4j answers at bolt://127.0.0.1:1")
     assert len(outcome.err.splitlines()) == 2
@@ -254,7 +254,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_failure_in_a_process_of_its_own(tmp_path: Path) -> None:
-    outcome = in_a_process_of_its_own(MAIN, "stats", "--json", home=tmp_path)
+    outcome = run_in_subprocess(MAIN, "stats", "--json", home=tmp_path)
     assert outcome.code == 1
     assert json.loads(outcome.out)["error"]["kind"] == "connection"
     assert outcome.err == ""

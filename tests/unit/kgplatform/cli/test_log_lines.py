@@ -16,12 +16,12 @@ import pytest
 from kgplatform.cli import main, output
 
 DEAD = 99_999_999  # no process has such a number
-REMOVED = "removed what a command that was stopped left of"
+REMOVED = "removed what an interrupted command left of"
 BUILD = "from kgp_loaders.phantom.study_set import build_study_set; build_study_set(Path(sys.argv[1]), 3, images=False)"
 READ_NAMES = """
-from kgplatform.construct.pipeline import names_of_settings
+from kgplatform.construct.pipeline import settings_concepts
 from kgplatform.construct.settings import ConstructionSettings
-list(names_of_settings(ConstructionSettings("", Path(), lexicon=(Path(sys.argv[1]),))))
+list(settings_concepts(ConstructionSettings("", Path(), lexicon=(Path(sys.argv[1]),))))
 """
 logger = logging.getLogger("kgp_models.anything")
 

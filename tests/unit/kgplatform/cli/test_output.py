@@ -114,9 +114,9 @@ def test_the_drivers_own_lines_are_not_printed(capsys: pytest.CaptureFixture[str
 def test_a_patient_graph_says_once_in_its_own_words_that_it_waits(caplog: pytest.LogCaptureFixture) -> None:
     graph = Graph("bolt://127.0.0.1:9", "neo4j", "x").patient()
     try:
-        from kgplatform.graph import _retries_told
+        from kgplatform.graph import _retries_logged
 
-        with _retries_told(graph):
+        with _retries_logged(graph):
             for _ in range(3):
                 logging.getLogger("neo4j").warning("Transaction failed and will be retried in %ss (%s)", 0.9, "raw")
     finally:

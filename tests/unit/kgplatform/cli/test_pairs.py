@@ -41,7 +41,7 @@ def test_pairs_are_written_and_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     }
     assert sum(summary["parts"][part_name]["studies"] for part_name in PARTS) == 40
     assert summary["parts"]["train"].keys() == {"pairs", "studies", "subjects", "texts"}
-    assert summary["left_out"] == {"without an image there": 1, "without findings and impression": 2}
+    assert summary["left_out"] == {"without an image file": 1, "without findings and impression": 2}
     assert summary["left_out_rows"][0]["path"].endswith("1_IM-1001.dcm.png")
     assert summary["in_training"].keys() == {"valid", "test"}
     assert summary["in_training"]["test"]["report"] == 0
@@ -55,7 +55,7 @@ def test_a_larger_sample_than_there_are_pairs_is_noted_and_the_file_is_named_par
     with log_lines():
         _run_pairs(openi_folder, tmp_path / "pairs.parquet", sample=100_000)
     assert "pairs instead of 100,000: there are no more" in capsys.readouterr().err
-    with pytest.raises(UsageError, match=r"pairs\.csv would hold parquet"):
+    with pytest.raises(UsageError, match=r"pairs\.csv would contain parquet"):
         _run_pairs(openi_folder, tmp_path / "pairs.csv")
     assert not (tmp_path / "pairs.csv").exists()
 
@@ -89,7 +89,7 @@ def test_what_the_views_leave_out_is_counted(tmp_path: Path, capsys: pytest.Capt
 
 def test_without_a_pair_the_reasons_are_told(tmp_path: Path) -> None:
     openi_folder = write_openi_studies(tmp_path / "openi", numbered_openi_studies(), tmp_path / "pictures")
-    with pytest.raises(InputError, match=r"no pair of an image and its report: 80 without an image there") as refusal:
+    with pytest.raises(InputError, match=r"no pair of an image and its report: 80 without an image file") as refusal:
         _run_pairs(openi_folder, tmp_path / "pairs.parquet")
     assert "--images" in refusal.value.hint
     with pytest.raises(InputError, match="no images of the view AP"):

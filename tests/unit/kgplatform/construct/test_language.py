@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kgplatform.construct.language import is_english
-from kgplatform.construct.pipeline import reports_of
+from kgplatform.construct.pipeline import open_reports
 from kgplatform.construct.report import Report
 
 
@@ -42,6 +42,6 @@ def test_short_english_is_english(text: str) -> None:
 @pytest.mark.data
 @pytest.mark.parametrize(("kind", "folder"), [("openi", "openi"), ("iu-xray", "iu_xray")])
 def test_no_real_english_report_is_taken_for_another_language(kind: str, folder: str, data_dir: Path) -> None:
-    reports = [report for report in reports_of(kind, data_dir / folder).reports() if isinstance(report, Report)]
+    reports = [report for report in open_reports(kind, data_dir / folder).reports() if isinstance(report, Report)]
     assert len(reports) > 2_000
     assert all(is_english(" ".join(report.sections.values())) for report in reports)

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from kgplatform.construct.pipeline import reports_of
+from kgplatform.construct.pipeline import open_reports
 from kgplatform.construct.report import Report
-from kgplatform.construct.select import ClusterSelection, Kept, encoder_of, read_choices, select_reports, write_choices
+from kgplatform.construct.select import (
+    ClusterSelection,
+    SelectedReports,
+    build_encoder,
+    read_choices,
+    select_reports,
+    write_choices,
+)
 from kgplatform.errors import InputError, UsageError
 
 NORMAL = ["The heart is normal in size. The lungs are clear.", "Heart is normal in size. Lungs are clear."]
@@ -37,7 +44,7 @@ def test_one_of_each_cluster_is_kept_and_what_is_like_no_other() -> None:
     clusters = {choice.study: choice.cluster for choice in choices}
     assert clusters["0"] == clusters["1"] == clusters["2"] == clusters["5"] >= 0
     assert clusters["3"] == -1
-    assert [choice.study for choice in choices if choice.kept] == ["0", "3"]
+    assert [choice.study for choice in choices if choice.is_selected] == ["0", "3"]
 
 
 def test_the_kept_one_is_nearest_to_the_centroid() -> None:
@@ -56,12 +63,12 @@ def test_the_kept_one_is_nearest_to_the_centroid() -> None:
         round(expected_distance, 6) for expected_distance in expected_distances
     ]
     nearest_numbers = sorted(range(4), key=lambda vector_number: expected_distances[vector_number])[:2]
-    assert [int(choice.study) for choice in choices if choice.kept] == sorted([*nearest_numbers, 4])
+    assert [int(choice.study) for choice in choices if choice.is_selected] == sorted([*nearest_numbers, 4])
 
 
 def _with_encoder(module: object, vectors: list[tuple[float, float]], selection: ClusterSelection) -> list:  # type: ignore[type-arg]
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr(module, "encoder_of", lambda encoder_name: lambda texts: vectors)
+    monkeypatch.setattr(module, "build_encoder", lambda encoder_name: lambda texts: vectors)
     try:
         return select_reports(
             [_findings_report(report_number, f"text {report_number}") for report_number in range(len(vectors))],
@@ -83,13 +90,13 @@ def test_a_selection_is_written_read_and_used(tmp_path: Path) -> None:
         + "".join(f'{row_number},"{findings_text}"\n' for row_number, findings_text in enumerate(TEXTS)),
         encoding="utf-8",
     )
-    report_source = reports_of("reports", table_path)
+    report_source = open_reports("reports", table_path)
     choices = select_reports(
         [record for record in report_source.reports() if isinstance(record, Report)], ClusterSelection(eps=0.5)
     )
     write_choices(tmp_path / "s.csv", choices)
     assert read_choices(tmp_path / "s.csv") == {"0", "3"}
-    selected_source = Kept(report_source, tmp_path / "s.csv")
+    selected_source = SelectedReports(report_source, tmp_path / "s.csv")
     assert [record.study for record in selected_source.reports() if isinstance(record, Report)] == ["0", "3"]
     assert selected_source.parameters != report_source.parameters
     assert (selected_source.kind, selected_source.version, selected_source.credentialed, selected_source.files) == (
@@ -119,14 +126,14 @@ def test_selection_settings_outside_their_range_are_wrong_usage(arguments: dict[
 
 def test_unknown_encoders_and_missing_weights_are_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no encoder called word2vec"):
-        encoder_of("word2vec")
+        build_encoder("word2vec")
     with pytest.raises(UsageError, match="takes no argument"):
-        encoder_of("tfidf:x")
+        build_encoder("tfidf:x")
     for encoder_name in ("transformer", "transformer:/nowhere", "open-clip:/nowhere"):
-        with pytest.raises(InputError, match="weights are not there"):
-            encoder_of(encoder_name)
+        with pytest.raises(InputError, match="weights do not exist"):
+            build_encoder(encoder_name)
     with pytest.raises(InputError, match="no backbone of the kind transformer here"):
-        encoder_of(f"transformer:{tmp_path}")
+        build_encoder(f"transformer:{tmp_path}")
 
 
 def test_a_sentence_encoder_from_local_weights_encodes(tmp_path: Path) -> None:
@@ -153,7 +160,7 @@ def test_a_sentence_encoder_from_local_weights_encodes(tmp_path: Path) -> None:
     transformers.BertTokenizer(vocab={token: token_id for token_id, token in enumerate(vocabulary)}).save_pretrained(
         tmp_path
     )
-    embeddings = encoder_of(f"transformer:{tmp_path}")([NORMAL[0], NORMAL[1], NORMAL[0]])
+    embeddings = build_encoder(f"transformer:{tmp_path}")([NORMAL[0], NORMAL[1], NORMAL[0]])
     assert embeddings.shape == (3, 16)
     assert abs(embeddings[0] - embeddings[2]).max() < 1e-5
     assert abs(embeddings[0] - embeddings[1]).max() > 1e-3

@@ -32,25 +32,25 @@ def _write_settings(folder: Path, lines: str) -> Path:
 def test_a_value_that_is_nearly_right_is_suggested(construct_data_folder: Path) -> None:
     with pytest.raises(InputError, match="conflicts is not one of keep, strongest, last") as raised:
         read_settings(_write_settings(construct_data_folder, "path: .\nconflicts: strongst"))
-    assert raised.value.hint == "Did you mean strongest? It says strongst. See docs/construct.md."
+    assert raised.value.hint == "Did you mean strongest? The value is strongst. See docs/construct.md."
 
 
 OUTSIDE = [
-    ("path: /etc/passwd", "path leads out"),
-    ("path: ..", "path leads out"),
-    ("path: inside/../../outside", "path leads out"),
-    ("path: link", "path leads out"),
-    ("path: link/names.csv", "path leads out"),
-    ("path: loop", "path leads out"),
-    ("path: .\nlexicon: [inside, ../outside/names.csv]", "lexicon leads out"),
-    ("path: .\nlexicon: [/usr/share]", "lexicon leads out"),
-    ("path: .\nkeep: /etc/hostname", "keep leads out"),
-    ("path: .\ntagger: metamaplite:../outside", "tagger leads out"),
-    ("path: .\ntagger: metamaplite:/tmp", "tagger leads out"),
-    ("path: .\ntagger: metamaplite:link", "tagger leads out"),
-    ('path: .\ntagger: "metamaplite:inside/\\0"', "tagger leads out"),
-    ("path: .\nllm: {model: m, cache: ../answers.sqlite}", "llm.cache leads out"),
-    ("path: .\nllm: {model: m, cache: /tmp/answers.sqlite}", "llm.cache leads out"),
+    ("path: /etc/passwd", "path points outside"),
+    ("path: ..", "path points outside"),
+    ("path: inside/../../outside", "path points outside"),
+    ("path: link", "path points outside"),
+    ("path: link/names.csv", "path points outside"),
+    ("path: loop", "path points outside"),
+    ("path: .\nlexicon: [inside, ../outside/names.csv]", "lexicon points outside"),
+    ("path: .\nlexicon: [/usr/share]", "lexicon points outside"),
+    ("path: .\nkeep: /etc/hostname", "keep points outside"),
+    ("path: .\ntagger: metamaplite:../outside", "tagger points outside"),
+    ("path: .\ntagger: metamaplite:/tmp", "tagger points outside"),
+    ("path: .\ntagger: metamaplite:link", "tagger points outside"),
+    ('path: .\ntagger: "metamaplite:inside/\\0"', "tagger points outside"),
+    ("path: .\nllm: {model: m, cache: ../answers.sqlite}", "llm.cache points outside"),
+    ("path: .\nllm: {model: m, cache: /tmp/answers.sqlite}", "llm.cache points outside"),
     ("path: .\nllm: {model: m, url: 'https://llm.example.com/v1'}", "llm.url is another machine"),
     ("path: .\nllm: {model: m, url: 'http://localhost.example.com/v1'}", "llm.url is another machine"),
     ("path: .\nllm: {model: m, url: 'http://0.0.0.0:8000/v1'}", "llm.url is another machine"),
@@ -84,15 +84,15 @@ def test_a_data_folder_may_not_decide_this_but_a_file_that_the_user_names_may(
 )
 def test_consent_is_in_no_file(construct_data_folder: Path, lines: str, by_name: bool) -> None:
     settings_path = _write_settings(construct_data_folder, lines)
-    with pytest.raises(InputError, match="remote_consent is no setting of a file") as raised:
+    with pytest.raises(InputError, match="remote_consent cannot be set in a file") as raised:
         read_settings(settings_path if by_name else construct_data_folder)
     assert "--remote-consent" in raised.value.hint
 
 
 def test_consent_is_no_setting_of_a_language_model_either() -> None:
     with pytest.raises(UsageError, match=r"no setting llm\.remote_consent"):
-        LLMSettings.of({"model": "m", "remote_consent": True})
-    assert LLMSettings.of({"model": "m"}, remote_consent=True).remote_consent
+        LLMSettings.from_document({"model": "m", "remote_consent": True})
+    assert LLMSettings.from_document({"model": "m"}, remote_consent=True).remote_consent
 
 
 def test_a_data_folder_describes_itself(

@@ -13,7 +13,7 @@ from kgplatform.batches import Reject
 from kgplatform.construct.annotate import Annotation, Conflicts, annotate
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.metamaplite import MetaMapLite
-from kgplatform.construct.pipeline import own_words, reports_of, tagger_of
+from kgplatform.construct.pipeline import build_tagger, open_reports, own_words
 from kgplatform.construct.report import Report
 from kgplatform.construct.semantic_types import Allowed
 from kgplatform.construct.settings import ConstructionSettings, find_settings_file, read_settings
@@ -116,7 +116,7 @@ def test_the_cache_of_a_language_model_is_beside_the_settings(tmp_path: Path) ->
         ("reports: openi\npath: 3", "path must be the path of a file"),
         ('reports: openi\npath: .\nlexicon: [a, "b\\0"]', r"lexicon\[1\] must be the path of a file"),
         ('reports: openi\npath: .\nllm: {model: m, cache: "a\\0b"}', "llm has a cache that is not the path of a file"),
-        ("reports: openi\npath: .\nllm: {1: 2}", "the names in llm must be texts"),
+        ("reports: openi\npath: .\nllm: {1: 2}", "the names in llm must be text"),
         ("reports: openi\npath: .\nworkers: true", "workers must be a whole number"),
         ("reports: openi\npath: .\nray: 1", "ray must be true or false"),
         ("reports: openi\npath: .\nviews:", "views has no value"),
@@ -149,11 +149,11 @@ MMI = (
 def test_metamaplite_is_read_from_its_output_for_texts_that_kgp_wrote(tmp_path: Path) -> None:
     table_path = tmp_path / "r.csv"
     table_path.write_text('id,findings\na/b,"Small pleural effusion. No pneumothorax."\n', encoding="utf-8")
-    report_source = reports_of("reports", table_path)
+    report_source = open_reports("reports", table_path)
     assert write_sections(report_source, tmp_path / "texts") == (1, [])
     [text_path] = (tmp_path / "texts").glob("*.txt")
     text_path.with_suffix(".mmi").write_text(MMI.format(name=text_path.stem), encoding="utf-8")
-    tagger = tagger_of(f"metamaplite:{tmp_path / 'texts'}", LEXICON)
+    tagger = build_tagger(f"metamaplite:{tmp_path / 'texts'}", LEXICON)
     [report] = report_source.reports()
     assert isinstance(report, Report)
     mentions = tagger.tag(report.sections["findings"])
@@ -166,7 +166,7 @@ def test_metamaplite_is_read_from_its_output_for_texts_that_kgp_wrote(tmp_path: 
     assert [candidate.score for candidate in mentions[0].candidates] == [1.0, pytest.approx(2 / 3)]
     with pytest.raises(InputError, match="has not read a report"):
         tagger.tag("Another text.")
-    with pytest.raises(InputError, match="cannot be made"):
+    with pytest.raises(InputError, match="cannot be created"):
         write_sections(report_source, tmp_path / "texts")
 
 
@@ -182,13 +182,13 @@ def test_damaged_output_names_its_line(tmp_path: Path, row: str) -> None:
 def test_a_folder_without_output_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"MetaMapLite|\.mmi"):
-        tagger_of(name, LEXICON)
+        build_tagger(name, LEXICON)
 
 
 def test_an_unknown_tagger_or_argument_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match="no tagger called nobody"):
-        tagger_of("nobody", LEXICON)
+        build_tagger("nobody", LEXICON)
     with pytest.raises(UsageError, match="no such argument"):
-        tagger_of("dictionary:fast", LEXICON)
-    assert not tagger_of("dictionary:exact", LEXICON).tag("There is an efusion.")
-    assert tagger_of("dictionary", LEXICON).tag("There is an efusion.")
+        build_tagger("dictionary:fast", LEXICON)
+    assert not build_tagger("dictionary:exact", LEXICON).tag("There is an efusion.")
+    assert build_tagger("dictionary", LEXICON).tag("There is an efusion.")

@@ -75,16 +75,16 @@ def test_without_stance_every_mention_counts_once_and_without_edges_none() -> No
     assert len(original.without_edges().stances) == len(original.without_edges().relations) == 0
 
 
-@pytest.mark.parametrize("kept", [{0}, {1, 2}, set()])
-def test_some_images(kept: set[int]) -> None:
+@pytest.mark.parametrize("numbers", [{0}, {1, 2}, set()])
+def test_some_images(numbers: set[int]) -> None:
     original = _graph_knowledge({(0, POSITIVE, 1), (2, NEGATIVE, 3)}, {(0, 1, 2)})
-    subset = original.of_images(lambda image: int(image.id[1:]) in kept)
+    subset = original.select_images(lambda image: int(image.id[1:]) in numbers)
     subset_stances = [
         (subset.images[image_index].id, stance, concept) for image_index, stance, concept in subset.stances.tolist()
     ]
     assert subset_stances == [
         (f"I{image_index}", stance, concept)
         for image_index, stance, concept in original.stances.tolist()
-        if image_index in kept
+        if image_index in numbers
     ]
     assert np.array_equal(subset.relations, original.relations)

@@ -62,7 +62,7 @@ def test_what_stands_in_several_parts(pairs: list[Pair], parts: list[str], proto
         value_parts.pop("", None)
         result = check(audited)
         spread = sorted(value for value, part_names in value_parts.items() if len(part_names) > 1)
-        assert (result.count, result.of) == (len(spread), len(value_parts))
+        assert (result.count, result.total) == (len(spread), len(value_parts))
         if check_name != "text":
             assert list(result.examples) == spread[:5]
         training_keys = {key(image_pair) for image_pair in split_pairs.parts["train"]} - {""}
@@ -127,7 +127,7 @@ def test_images_of_the_graph_are_an_error_by_study_and_by_subject() -> None:
         4,
         ("a", "b", "c"),
     )
-    assert finding.title.endswith("1 by their study, 2 by their subject alone")
+    assert finding.title.endswith("1 by their study, 2 by their subject only")
 
 
 def test_unknown_subjects_are_told_where_subjects_are_to_be_apart() -> None:
@@ -142,7 +142,7 @@ def test_pair_checks_on_openis_real_reports(data_dir: Path) -> None:
     from kgplatform.datasets.pairs import read_pairs
 
     openi_folder = data_dir / "openi"
-    pairs, _ = read_pairs("openi", openi_folder, require_images=False)
+    pairs = read_pairs("openi", openi_folder, require_images=False).pairs
     finding_counts = {
         protocol: {
             finding_id: (finding.count, finding.of)

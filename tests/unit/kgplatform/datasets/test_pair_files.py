@@ -16,7 +16,7 @@ from tests.unit.loaders.test_mimic_cxr import METADATA, layout, synthetic_dicom_
 
 
 def openi_pair_set(folder: Path, protocol: str = "report", count: int = 40) -> PairSet:
-    pairs, _ = read_pairs("openi", write_openi_studies(folder / "openi", numbered_openi_studies(count)))
+    pairs = read_pairs("openi", write_openi_studies(folder / "openi", numbered_openi_studies(count))).pairs
     return PairSet(partition_pairs(pairs, protocol, 7), "openi", folder / "openi", None, protocol, 7)
 
 
@@ -45,9 +45,9 @@ def test_pairs_are_read_back_with_their_reports_and_the_file_has_none(tmp_path: 
 
 def test_pairs_with_images_elsewhere_are_read_back(tmp_path: Path) -> None:
     openi_folder, image_folder = tmp_path / "openi", tmp_path / "pictures"
-    pairs, _ = read_pairs(
+    pairs = read_pairs(
         "openi", write_openi_studies(openi_folder, numbered_openi_studies(), image_folder), images=image_folder
-    )
+    ).pairs
     PairSet(partition_pairs(pairs), "openi", openi_folder, image_folder, "subject").write(tmp_path / "pairs.parquet")
     reread = PairSet.read(tmp_path / "pairs.parquet", require_images=True)
     assert {pair.path.resolve().parent for pair in reread.pairs} == {image_folder}
@@ -83,7 +83,7 @@ def test_of_mimic_cxr_only_the_studies_of_the_pairs_are_opened(tmp_path: Path) -
         for number in range(1, 41)
     ]
     layout(tmp_path / "mimic", records)
-    pairs, _ = read_pairs("mimic-cxr", tmp_path / "mimic", require_images=False)
+    pairs = read_pairs("mimic-cxr", tmp_path / "mimic", require_images=False).pairs
     sampled_pairs = sample_pairs(pairs, 30)
     PairSet(partition_pairs(sampled_pairs), "mimic-cxr", tmp_path / "mimic", None, "subject").write(
         tmp_path / "pairs.parquet"

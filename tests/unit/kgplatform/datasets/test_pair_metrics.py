@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from kgplatform.datasets.pair_metrics import (
     KS,
     RetrievalScores,
-    both,
     chance,
     paired_bootstrap,
     popularity,
+    retrieval_scores,
     score_retrieval,
 )
 
@@ -71,10 +71,10 @@ def _random_queries_and_items(
     )
 
 
-def _assert_same_scores(one: RetrievalScores, other: RetrievalScores) -> None:
+def _assert_same_scores(first: RetrievalScores, second: RetrievalScores) -> None:
     for figure_name in ("precision", "recall", "first", "reciprocal", "relevant"):
         np.testing.assert_allclose(
-            getattr(one, figure_name), getattr(other, figure_name), rtol=0, atol=1e-12, err_msg=figure_name
+            getattr(first, figure_name), getattr(second, figure_name), rtol=0, atol=1e-12, err_msg=figure_name
         )
 
 
@@ -203,7 +203,7 @@ def test_chance_is_what_random_orders_give() -> None:
 def test_both_directions_of_a_perfect_model_with_several_images_a_text() -> None:
     groups = np.array([0, 1, 1, 2, 0, 1])
     text_vectors = np.eye(3)
-    scores = both(text_vectors[groups], text_vectors, groups, (1, 2, 5))
+    scores = retrieval_scores(text_vectors[groups], text_vectors, groups, (1, 2, 5))
     text_to_image, image_to_text = scores["text_to_image"], scores["image_to_text"]
     assert text_to_image.relevant.tolist() == [2, 3, 1]
     np.testing.assert_allclose(text_to_image.recall, [[1 / 2, 1, 1], [1 / 3, 2 / 3, 1], [1.0, 1, 1]])

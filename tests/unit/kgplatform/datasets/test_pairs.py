@@ -72,7 +72,7 @@ PAIRS = st.lists(
 
 
 def test_a_pair_is_an_image_with_its_whole_text(tmp_path: Path) -> None:
-    pairs, rejects = read_pairs("openi", write_openi_studies(tmp_path))
+    pairs, rejects, _ = read_pairs("openi", write_openi_studies(tmp_path))
     assert [
         (image_pair.image, image_pair.study, image_pair.view, image_pair.dataset, image_pair.subject)
         for image_pair in pairs[:3]
@@ -89,34 +89,36 @@ def test_a_pair_is_an_image_with_its_whole_text(tmp_path: Path) -> None:
         ("4_IM-1001.dcm.png", pair_source.NO_TEXT),
         ("4_IM-2001.dcm.png", pair_source.NO_TEXT),
     ]
-    assert [image_pair.view for image_pair in read_pairs("openi", tmp_path, views=("Lateral",))[0]] == ["Lateral"] * 3
+    assert [image_pair.view for image_pair in read_pairs("openi", tmp_path, views=("Lateral",)).pairs] == [
+        "Lateral"
+    ] * 3
 
 
 def test_an_image_that_is_not_there_is_told_unless_none_is_wanted(tmp_path: Path) -> None:
     write_openi_studies(tmp_path)
     (tmp_path / "2_IM-1001.dcm.png").unlink()
-    pairs, rejects = read_pairs("openi", tmp_path)
+    pairs, rejects, _ = read_pairs("openi", tmp_path)
     assert len(pairs) == 5
     assert [rejected.path.name for rejected in rejects if rejected.reason == pair_source.NO_IMAGE] == [
         "2_IM-1001.dcm.png"
     ]
-    assert len(read_pairs("openi", tmp_path, require_images=False)[0]) == 6
+    assert len(read_pairs("openi", tmp_path, require_images=False).pairs) == 6
 
 
 def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
     write_openi_studies(tmp_path / "reports", images=tmp_path / "pictures")
-    assert not read_pairs("openi", tmp_path / "reports")[0]
-    pairs, _ = read_pairs("openi", tmp_path / "reports", images=tmp_path / "pictures")
+    assert not read_pairs("openi", tmp_path / "reports").pairs
+    pairs = read_pairs("openi", tmp_path / "reports", images=tmp_path / "pictures").pairs
     assert {image_pair.path.parent for image_pair in pairs} == {tmp_path / "pictures"}
 
 
 def test_the_xml_form_names_png_files_and_no_views(tmp_path: Path) -> None:
     (tmp_path / "9.xml").write_text(XML.format(uid="9"), encoding="utf-8")
     (tmp_path / "CXR9_IM-0002.png").write_bytes(b"x")
-    [image_pair], [rejected] = read_pairs("openi", tmp_path)
+    [image_pair], [rejected], _ = read_pairs("openi", tmp_path)
     assert (image_pair.image, image_pair.path.name, image_pair.view) == ("CXR9_IM-0002", "CXR9_IM-0002.png", "")
     assert (rejected.path.name, rejected.reason) == ("CXR9_IM-0001.png", pair_source.NO_IMAGE)
-    with pytest.raises(UsageError, match="does not tell the views"):
+    with pytest.raises(UsageError, match="does not contain the views"):
         read_pairs("openi", tmp_path, views=("Frontal",))
 
 
@@ -129,7 +131,7 @@ def test_mimic_cxr_has_subjects_and_its_images_any_suffix(tmp_path: Path) -> Non
         study_folder = tmp_path / "images" / "files" / "p10" / subject / study
         study_folder.mkdir(parents=True, exist_ok=True)
         (study_folder / f"{synthetic_dicom_id(number)}{suffix}").write_bytes(b"x")
-    pairs, rejects = read_pairs("mimic-cxr", tmp_path / "reports", images=tmp_path / "images")
+    pairs, rejects, _ = read_pairs("mimic-cxr", tmp_path / "reports", images=tmp_path / "images")
     assert [
         (image_pair.image, image_pair.study, image_pair.subject, image_pair.view, image_pair.path.suffix)
         for image_pair in pairs
@@ -152,14 +154,14 @@ def test_iu_xray_counts_its_images_from_their_folder(tmp_path: Path) -> None:
     for image_name in ("CXR1_IM-0001/0.png", "CXR1_IM-0001/1.png", "CXR2_IM-0002/0.png"):
         (tmp_path / "images" / image_name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "images" / image_name).write_bytes(b"x")
-    pairs, rejects = read_pairs("iu-xray", tmp_path)
+    pairs, rejects, _ = read_pairs("iu-xray", tmp_path)
     assert [image_pair.image for image_pair in pairs] == ["CXR1_IM-0001/0", "CXR1_IM-0001/1", "CXR2_IM-0002/0"]
     assert [rejected.reason for rejected in rejects] == [pair_source.OUTSIDE] * 2
-    separate_pairs, _ = read_pairs("iu-xray", tmp_path / "annotation.json", images=tmp_path / "images")
+    separate_pairs = read_pairs("iu-xray", tmp_path / "annotation.json", images=tmp_path / "images").pairs
     assert [(image_pair.image, image_pair.path) for image_pair in separate_pairs] == [
         (image_pair.image, image_pair.path) for image_pair in pairs
     ]
-    with pytest.raises(UsageError, match="does not tell the views"):
+    with pytest.raises(UsageError, match="does not contain the views"):
         read_pairs("iu-xray", tmp_path, views=("AP",))
 
 
@@ -289,8 +291,8 @@ def test_groups_join_images_of_one_study_and_of_one_text(pairs: list[Pair]) -> N
 @pytest.mark.data
 def test_pairs_from_openis_real_reports(data_dir: Path) -> None:
     openi_folder = data_dir / "openi"
-    assert not read_pairs("openi", openi_folder)[0]  # no images are shipped
-    pairs, rejects = read_pairs("openi", openi_folder, require_images=False)
+    assert not read_pairs("openi", openi_folder).pairs  # no images are shipped
+    pairs, rejects, _ = read_pairs("openi", openi_folder, require_images=False)
     assert Counter(rejected.reason for rejected in rejects) == {pair_source.NO_TEXT: 28}
     assert len(pairs) == 5_250
     assert len({image_pair.study for image_pair in pairs}) == 2_701

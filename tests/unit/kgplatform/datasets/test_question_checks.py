@@ -19,8 +19,10 @@ def _question(number: int, part: str, image: str, text: str, answer: str = "yes"
     return Question(str(number), text, answer, image, Path(image), "tiny", part)
 
 
-def _question_set(*those: Question) -> QuestionSet:
-    parts = {part_name: [question for question in those if question.part == part_name] for part_name in questions.PARTS}
+def _question_set(*chosen: Question) -> QuestionSet:
+    parts = {
+        part_name: [question for question in chosen if question.part == part_name] for part_name in questions.PARTS
+    }
     return QuestionSet(parts, "official", 42)
 
 

@@ -15,10 +15,10 @@ answers = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_si
 
 @pytest.mark.slow
 @given(answers)
-def test_figures_are_scikit_learns(given_answers: list[tuple[bool, float]]) -> None:
-    true_answers, probabilities = map(list, zip(*given_answers, strict=True))
+def test_figures_are_scikit_learns(example_values: list[tuple[bool, float]]) -> None:
+    true_answers, probabilities = map(list, zip(*example_values, strict=True))
     predicted_answers = [probability >= 0.5 for probability in probabilities]
-    computed_figures = Answers.of(true_answers, probabilities).figures()
+    computed_figures = Answers.checked(true_answers, probabilities).figures()
     expected_figures = {
         "accuracy": sklearn.accuracy_score(true_answers, predicted_answers),
         "precision": sklearn.precision_score(true_answers, predicted_answers, zero_division=0.0),
@@ -29,7 +29,7 @@ def test_figures_are_scikit_learns(given_answers: list[tuple[bool, float]]) -> N
 
 
 def test_by_hand() -> None:
-    example_answers = Answers.of([True, True, True, False, False], [0.9, 0.5, 0.1, 0.8, 0.2])
+    example_answers = Answers.checked([True, True, True, False, False], [0.9, 0.5, 0.1, 0.8, 0.2])
     assert example_answers.correct.tolist() == [1, 1, 0, 0, 1]
     assert example_answers.as_dict() == {
         "questions": 5, "yes": 3, "accuracy": 0.6, "precision": pytest.approx(2 / 3), "recall": pytest.approx(2 / 3),
@@ -45,9 +45,9 @@ def test_majority_says_what_is_commoner_in_training() -> None:
 
 
 @pytest.mark.parametrize(
-    ("yes", "said"),
+    ("yes", "probabilities"),
     [([], []), ([True], [0.1, 0.2]), ([True], [1.1]), ([True], [-0.1]), ([False], [np.nan]), ([[True]], [[0.5]])],
 )
-def test_what_is_no_answer(yes: object, said: object) -> None:
+def test_what_is_no_answer(yes: object, probabilities: object) -> None:
     with pytest.raises(ValueError, match=r"answers|probability"):
-        Answers.of(yes, said)  # type: ignore[arg-type]
+        Answers.checked(yes, probabilities)  # type: ignore[arg-type]

@@ -123,5 +123,5 @@ class TestImageDisjoint:
     @pytest.mark.parametrize(("fold", "folds"), [(0, 2), (5, 5), (-1, 5), (0, 101)])
     def test_folds_that_are_none(self, fold: int, folds: int) -> None:
         questions = [_question(number, f"{number}.png") for number in range(100)]
-        with pytest.raises(UsageError, match="pictures"):
+        with pytest.raises(UsageError, match="images have no fold"):
             image_disjoint(questions, {f"{number}.png": str(number) for number in range(100)}, fold, folds)

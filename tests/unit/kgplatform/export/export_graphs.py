@@ -69,12 +69,12 @@ def node_edges(triples: Triples) -> set[tuple[Node, str, Node]]:
     }
 
 
-def equal_triples(one: Triples, other: Triples) -> bool:
+def equal_triples(first: Triples, second: Triples) -> bool:
     return (
-        np.array_equal(one.ids, other.ids)
-        and list(one.nodes) == list(other.nodes)
-        and list(one.relations) == list(other.relations)
-        and one.sha256 == other.sha256
+        np.array_equal(first.ids, second.ids)
+        and list(first.nodes) == list(second.nodes)
+        and list(first.relations) == list(second.relations)
+        and first.sha256 == second.sha256
     )
 
 

@@ -71,11 +71,11 @@ def test_a_name_that_pykeen_would_lose_is_refused(tmp_path: Path, name: str) -> 
 
 
 @example_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(made=edges_and_triples())
+@given(edges_and_built=edges_and_triples())
 def test_pykeen_gets_back_every_name_or_the_export_is_refused(
-    made: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path
+    edges_and_built: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path
 ) -> None:
-    triples = made[1]
+    triples = edges_and_built[1]
     try:
         formats.write(triples, tmp_path / "out", "pykeen")
     except InputError:
@@ -93,9 +93,11 @@ def test_pykeen_gets_back_every_name_or_the_export_is_refused(
 
 
 @example_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(made=edges_and_triples())
-def test_pyg_gets_back_every_edge(made: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path) -> None:
-    triples = made[1]
+@given(edges_and_built=edges_and_triples())
+def test_pyg_gets_back_every_edge(
+    edges_and_built: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path
+) -> None:
+    triples = edges_and_built[1]
     formats.write(triples, tmp_path / "out", "pyg")
     hetero_graph = formats.read_pyg(tmp_path / "out")
     assert hetero_graph.validate()
@@ -111,7 +113,7 @@ def test_pyg_gets_back_every_edge(made: tuple[list[tuple[Node, str, Node]], Trip
             assert triples.ids[triple_row].tolist() == [head, triples.relations.index(relation), tail]
             assert (triples.nodes[head].kind, triples.nodes[tail].kind) == (head_kind, tail_kind)
             edge_set.add((triples.nodes[head], relation, triples.nodes[tail]))
-    assert edge_set == set(made[0])
+    assert edge_set == set(edges_and_built[0])
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "none"])
@@ -127,11 +129,13 @@ def test_a_damaged_pyg_file_is_an_input_error(triples_to_export: Triples, tmp_pa
 
 
 @example_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(made=edges_and_triples())
-def test_tables_hold_the_data_exactly(made: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path) -> None:
+@given(edges_and_built=edges_and_triples())
+def test_tables_hold_the_data_exactly(
+    edges_and_built: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path
+) -> None:
     import pyarrow.parquet as pq
 
-    triples = made[1]
+    triples = edges_and_built[1]
     expected_edges = [
         {
             "head": head.key,
@@ -181,12 +185,12 @@ def _added_to(target_path: Path) -> None:
     (target_path / "split.parquet").write_text("mine")
 
 
-def _no_manifest_of_ours(target_path: Path) -> None:
+def _foreign_manifest(target_path: Path) -> None:
     target_path.mkdir()
     (target_path / "export.json").write_text('{"mine": 1}')
 
 
-@pytest.mark.parametrize("occupy", [_a_file, _foreign, _added_to, _no_manifest_of_ours])
+@pytest.mark.parametrize("occupy", [_a_file, _foreign, _added_to, _foreign_manifest])
 def test_what_is_not_an_export_is_never_replaced(
     triples_to_export: Triples, tmp_path: Path, occupy: Callable[[Path], None]
 ) -> None:

@@ -21,9 +21,11 @@ def triples_to_write() -> Triples:
     return random_triples()
 
 
-@given(made=edges_and_triples())
-def test_built_triples_are_the_edges_each_once_and_sorted(made: tuple[list[tuple[Node, str, Node]], Triples]) -> None:
-    edges, triples = made
+@given(edges_and_built=edges_and_triples())
+def test_built_triples_are_the_edges_each_once_and_sorted(
+    edges_and_built: tuple[list[tuple[Node, str, Node]], Triples],
+) -> None:
+    edges, triples = edges_and_built
     assert node_edges(triples) == set(edges)
     assert len(triples) == len(set(edges))
     assert triples.ids.tolist() == sorted(triples.ids.tolist())
@@ -34,11 +36,11 @@ def test_built_triples_are_the_edges_each_once_and_sorted(made: tuple[list[tuple
     ]
 
 
-@given(made=edges_and_triples(), chance=st.randoms(use_true_random=False))
+@given(edges_and_built=edges_and_triples(), chance=st.randoms(use_true_random=False))
 def test_the_order_of_edges_and_nodes_changes_nothing(
-    made: tuple[list[tuple[Node, str, Node]], Triples], chance: random.Random
+    edges_and_built: tuple[list[tuple[Node, str, Node]], Triples], chance: random.Random
 ) -> None:
-    edges, triples = made
+    edges, triples = edges_and_built
     chance.shuffle(edges)
     node_numbers = {
         node: number
@@ -52,12 +54,12 @@ def test_the_order_of_edges_and_nodes_changes_nothing(
 
 
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(made=edges_and_triples())
+@given(edges_and_built=edges_and_triples())
 def test_written_triples_are_read_back_exactly(
-    made: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path
+    edges_and_built: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path
 ) -> None:
-    made[1].write(tmp_path)
-    assert equal_triples(Triples.read(tmp_path), made[1])
+    edges_and_built[1].write(tmp_path)
+    assert equal_triples(Triples.read(tmp_path), edges_and_built[1])
 
 
 def test_nodes_of_different_kinds_that_share_a_key_stay_apart() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform.errors import InputError
-from kgplatform.generate.backend import Asked, GeneratorReply, Scored
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply, Scored
 from kgplatform.generate.reply_file import ReplyFile
 from kgplatform.triplets.text import Relation, Triplet
 
@@ -21,7 +21,10 @@ CANARY = "zebrafinch"
 
 def reply(image: str, problem: str | None = None) -> GeneratorReply:
     return GeneratorReply(
-        Asked(image, None, CANARY), f"effusion, located_at, lung {CANARY}", (Scored(TRIPLET, 0.5),), problem=problem
+        GenerationRequest(image, None, CANARY),
+        f"effusion, located_at, lung {CANARY}",
+        (Scored(TRIPLET, 0.5),),
+        problem=problem,
     )
 
 
@@ -50,7 +53,7 @@ def test_what_is_there_is_not_appended_again_but_by_another_generator(tmp_path: 
 
 def test_an_image_that_could_not_be_read_is_left_out(tmp_path: Path) -> None:
     with closing(ReplyFile(tmp_path / "r", "m", "s")) as reply_file:
-        reply_file.append([reply("I1", problem="no readable radiograph")])
+        reply_file.append([reply("I1", problem="not a readable radiograph")])
         reply_file.append([reply("I1")])
     assert append(tmp_path / "r") == ["I1"]
 

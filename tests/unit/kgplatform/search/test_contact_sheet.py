@@ -12,7 +12,7 @@ from PIL import Image
 from kgp_loaders.phantom.findings import Kind, RadiographFinding, Severity, Side, View, Zone
 from kgp_loaders.phantom.radiograph import render_radiograph
 from kgplatform.errors import InputError, KgpError
-from kgplatform.radiograph import place
+from kgplatform.radiograph import resolve_image_path
 from kgplatform.search.contact_sheet import (
     COLUMNS,
     FAINT,
@@ -130,11 +130,11 @@ def test_what_makes_no_sheet_is_told(contact_sheet_image_folder: Path) -> None:
 def test_a_path_is_below_its_folder_or_nowhere(contact_sheet_image_folder: Path) -> None:
     (contact_sheet_image_folder / "link").symlink_to("/")
     (contact_sheet_image_folder / "loop").symlink_to("loop")
-    assert place(contact_sheet_image_folder, "a.png") == contact_sheet_image_folder / "a.png"
-    assert place(contact_sheet_image_folder, "x/../a.png") is not None
+    assert resolve_image_path(contact_sheet_image_folder, "a.png") == contact_sheet_image_folder / "a.png"
+    assert resolve_image_path(contact_sheet_image_folder, "x/../a.png") is not None
     for outside_path in ("../a.png", "/etc/passwd", "link/etc/passwd", "", "\0"):
-        assert place(contact_sheet_image_folder, outside_path) is None
-    loop_path = place(contact_sheet_image_folder, "loop")
+        assert resolve_image_path(contact_sheet_image_folder, outside_path) is None
+    loop_path = resolve_image_path(contact_sheet_image_folder, "loop")
     assert loop_path is None or not loop_path.is_file()
 
 

@@ -31,7 +31,7 @@ def empty_home_settings(tmp_path: Path) -> Settings:
 
 
 def test_the_configuration_closes_files_addresses_and_the_network() -> None:
-    configuration = config.render(config.Ports(1111, 2222), config.memory_of(8 * GIB)).splitlines()
+    configuration = config.render(config.Ports(1111, 2222), config.plan_memory(8 * GIB)).splitlines()
     assert "dbms.security.allow_csv_import_from_file_urls=false" in configuration
     assert "internal.dbms.cypher_ip_blocklist=0.0.0.0/0,::/0" in configuration
     assert "server.directories.import=import" in configuration
@@ -44,7 +44,7 @@ def test_the_configuration_closes_files_addresses_and_the_network() -> None:
 
 
 def test_neo4j_browser_may_reach_nothing_but_this_server() -> None:
-    configuration = config.render(config.Ports(1111, 2222), config.memory_of(8 * GIB))
+    configuration = config.render(config.Ports(1111, 2222), config.plan_memory(8 * GIB))
     policy = next(line for line in configuration.splitlines() if "content_security_policy" in line)
     assert "https:" not in policy
     assert "http:" not in policy
@@ -53,7 +53,7 @@ def test_neo4j_browser_may_reach_nothing_but_this_server() -> None:
 
 @pytest.mark.parametrize("gigabytes", [2, 8, 24, 64, 1000])
 def test_memory_leaves_most_of_the_machine_to_others(gigabytes: int) -> None:
-    memory = config.memory_of(gigabytes * GIB)
+    memory = config.plan_memory(gigabytes * GIB)
     assert memory.initial_heap <= memory.heap <= 8192
     assert memory.heap >= 512
     assert (memory.heap + memory.page_cache) * config.MIB <= max(gigabytes * GIB // 3, 700 * config.MIB)

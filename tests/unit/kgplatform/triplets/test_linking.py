@@ -28,11 +28,11 @@ class _FixedTagger:
 
     def __init__(self, *mentions: Mention) -> None:
         self._mentions = list(mentions)
-        self.asked = 0
+        self.requests = 0
 
     def tag(self, text: str) -> list[Mention]:
         del text
-        self.asked += 1
+        self.requests += 1
         return self._mentions
 
 
@@ -88,7 +88,7 @@ def test_any_tagger_will_do_and_is_asked_once_a_phrase() -> None:
         ("T047",),
     )  # the first with a CUI
     assert concept_link.score == pytest.approx(0.8 * 2 / 3)
-    assert tagger.asked == 1
+    assert tagger.requests == 1
 
 
 def test_without_a_candidate_that_has_a_cui_there_is_no_link() -> None:

@@ -11,7 +11,7 @@ import pytest
 from kgplatform.cli import main
 from kgplatform.datasets.questions import MAX_QUESTION_LENGTH, Question
 from kgplatform.errors import InputError
-from kgplatform.vqa.closed import Form, form_of, validate_question
+from kgplatform.vqa.closed import Form, classify_form, validate_question
 
 EXAMPLES = {
     Form.YES_NO: """\
@@ -193,7 +193,9 @@ C'è un versamento?
 @pytest.mark.parametrize("form", EXAMPLES)
 def test_each_form_is_recognised(form: Form) -> None:
     wrong_forms = {
-        question: form_of(question) for question in EXAMPLES[form].splitlines() if form_of(question) is not form
+        question: classify_form(question)
+        for question in EXAMPLES[form].splitlines()
+        if classify_form(question) is not form
     }
     assert not wrong_forms
 
@@ -225,7 +227,7 @@ def test_image_and_question_in_the_wrong_order(tmp_path: Path) -> None:
     image_path = tmp_path / "image"
     image_path.write_bytes(b"")
     for image_argument in (str(image_path), "missing.png", "scan.DCM"):
-        with pytest.raises(InputError, match="image and question have changed places"):
+        with pytest.raises(InputError, match="image and question are in the wrong order"):
             validate_question(Path("Is there an effusion?"), image_argument)
     with pytest.raises(InputError, match="only yes/no questions"):
         validate_question(image_path, str(image_path))
@@ -259,13 +261,13 @@ def test_a_tag_and_an_alternative_negate_nothing(question: str) -> None:
     "question", ["Is there cardiomegaly and is there pneumothorax?", "Are there nodules and does the image show edema?"]
 )
 def test_two_questions_in_one_sentence_are_several(question: str) -> None:
-    assert form_of(question) is Form.SEVERAL
-    assert form_of("Is there an effusion and a mass?") is Form.YES_NO
+    assert classify_form(question) is Form.SEVERAL
+    assert classify_form("Is there an effusion and a mass?") is Form.YES_NO
 
 
 def test_a_choice_in_words_of_one_side() -> None:
-    assert form_of("Is the effusion small or large?") is Form.CHOICE
-    assert form_of("Is there a small or large effusion?") is Form.YES_NO
+    assert classify_form("Is the effusion small or large?") is Form.CHOICE
+    assert classify_form("Is there a small or large effusion?") is Form.YES_NO
 
 
 def closed_and_open(path: Path) -> dict[str, bool]:
@@ -285,7 +287,9 @@ def test_on_the_questions_of_data_sets(data_dir: Path, name: str, least: float) 
     is that of the question.
     """
     questions = closed_and_open(data_dir / name)
-    correct_count = sum((form_of(question) is Form.YES_NO) is is_closed for question, is_closed in questions.items())
+    correct_count = sum(
+        (classify_form(question) is Form.YES_NO) is is_closed for question, is_closed in questions.items()
+    )
     assert correct_count >= least * len(questions)
 
 
@@ -293,7 +297,7 @@ def test_on_the_questions_of_data_sets(data_dir: Path, name: str, least: float) 
     ("arguments", "code", "message"),
     [
         (["scan.png", "Where is the effusion?"], 1, "this is an open question; only yes/no questions are answered"),
-        (["Is there an effusion?", "scan.png"], 1, "image and question have changed places"),
+        (["Is there an effusion?", "scan.png"], 1, "image and question are in the wrong order"),
         (["scan.png", " "], 1, "the question has no words"),
         (["--without-image", "Describe the image."], 1, "only yes/no questions are answered"),
         (["scan.png"], 2, "an image and a question are needed"),

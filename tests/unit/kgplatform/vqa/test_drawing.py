@@ -43,6 +43,6 @@ def test_names_kinds_and_the_question_are_told() -> None:
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     write_drawing(tmp_path / "a.svg", "?", [], [])
     assert (tmp_path / "a.svg").read_text(encoding="utf-8").startswith("<svg")
-    with pytest.raises(InputError, match="its folder is not there"):
+    with pytest.raises(InputError, match="its folder does not exist"):
         write_drawing(tmp_path / "none" / "a.svg", "?", [], [])
     assert [file_path.name for file_path in tmp_path.iterdir()] == ["a.svg"]

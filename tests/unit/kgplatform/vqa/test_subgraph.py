@@ -115,7 +115,7 @@ def test_the_edges_are_those_that_the_rules_name(
     stances: list[tuple[int, int, int]], relations: list[tuple[int, int, int]], seeds: list[int], hops: int, cap: int
 ) -> None:
     knowledge = world(stances, relations)
-    subgraph = Neighbourhoods(knowledge, hops=hops, cap=cap).of(seeds)
+    subgraph = Neighbourhoods(knowledge, hops=hops, cap=cap).subgraph(seeds)
     nodes = subgraph.nodes.tolist()
     assert nodes[: subgraph.seeds] == seeds
     assert len(nodes) == len(set(nodes))
@@ -129,7 +129,7 @@ def test_what_joins_the_questions_concepts_comes_before_all_else() -> None:
         [(number % 4, 0, 0) for number in range(4)], [(0, 1, 5), (5, 0, 1), (0, 0, 2), (0, 0, 3), (0, 0, 4)]
     )
     neighbourhoods = Neighbourhoods(knowledge, cap=2)
-    assert neighbourhoods.named(neighbourhoods.of([0, 1])) == [
+    assert neighbourhoods.named(neighbourhoods.subgraph([0, 1])) == [
         ("concept 0", "isa", "concept 5"),
         ("concept 5", "finding_site_of", "concept 1"),
     ]
@@ -139,30 +139,32 @@ def test_what_joins_the_questions_concepts_comes_before_all_else() -> None:
 
 def test_every_stance_and_relation_is_seen_before_one_is_seen_twice() -> None:
     knowledge = world([(0, 0, 0), (1, 0, 0), (2, 2, 0), (3, 1, 0)], [(0, 0, 1), (0, 0, 2), (3, 1, 0)])
-    subgraph = Neighbourhoods(knowledge, cap=5).of([0])
+    subgraph = Neighbourhoods(knowledge, cap=5).subgraph([0])
     assert sorted(subgraph.edges[:, 1].tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_stances_can_be_left_out() -> None:
     knowledge = world([(0, 0, 0)], [(0, 1, 1)])
-    subgraph = Neighbourhoods(knowledge, images=False).of([0])
+    subgraph = Neighbourhoods(knowledge, images=False).subgraph([0])
     assert subgraph.edges[:, 1].tolist() == [4]
 
 
 def test_a_question_without_concepts_and_an_empty_graph_give_nothing() -> None:
-    assert len(Neighbourhoods(world([], [(0, 0, 1)])).of([])) == 0
-    subgraph = Neighbourhoods(world([], [])).of([3])
+    assert len(Neighbourhoods(world([], [(0, 0, 1)])).subgraph([])) == 0
+    subgraph = Neighbourhoods(world([], [])).subgraph([3])
     assert (subgraph.nodes.tolist(), len(subgraph), subgraph.seeds) == ([3], 0, 1)
 
 
 def test_the_same_question_is_answered_from_memory_and_too_many_concepts_are_cut() -> None:
     neighbourhoods = Neighbourhoods(world([], [(0, 0, 1)]))
-    assert neighbourhoods.of([0, 1, 0]) is neighbourhoods.of([0, 1])
-    large_subgraph = Neighbourhoods(world([], [], names=[f"n{number}" for number in range(20)])).of(list(range(20)))
+    assert neighbourhoods.subgraph([0, 1, 0]) is neighbourhoods.subgraph([0, 1])
+    large_subgraph = Neighbourhoods(world([], [], names=[f"n{number}" for number in range(20)])).subgraph(
+        list(range(20))
+    )
     assert large_subgraph.seeds == SEEDS
 
 
-class TestConceptsOfAQuestion:
+class TestQuestionConcepts:
     """By construction's tagger, by words and not by letters."""
 
     NAMES = ("Pleural effusion", "IS", "At", "1", "Structure of heart, unspecified", "effusion")

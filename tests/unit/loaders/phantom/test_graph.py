@@ -12,7 +12,7 @@ from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.phantom.graph import MAX_CONCEPTS, build_phantom_graph
 from kgp_loaders.phantom.vocabulary import concept
 from kgplatform.batches import EdgeRef
-from kgplatform.contents import LISTED
+from kgplatform.contents import CONTENTS_FILE
 from kgplatform.errors import InputError, UsageError
 
 FILES = ("MedMKG.csv", "README.txt", "image_mapping.csv")
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_bytes_everywhere(tmp_path: Path) -> None:
     build_phantom_graph(tmp_path)
     for file_name in FILES:
         digest.update((tmp_path / file_name).read_bytes())
-    assert digest.hexdigest() == "31ec04e8003b34f7b35d5354a8fbeafe185edc34aa75f982a3d90b40449079ae"
+    assert digest.hexdigest() == "e5b65e668c6a739a6565a72bb2a5880a454163aa7a85561851780e5b77e7a34a"
     build_phantom_graph(tmp_path / "other", seed=8)
     assert (tmp_path / "other" / "MedMKG.csv").read_bytes() != (tmp_path / "MedMKG.csv").read_bytes()
 
@@ -121,7 +121,7 @@ def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
         build_phantom_graph(tmp_path, 20)
     build_phantom_graph(tmp_path, 20, replace=True)
     (tmp_path / "MedMKG.csv").write_text("the real one", encoding="utf-8")
-    with pytest.raises(InputError, match=r"but MedMKG\.csv is not as it was written"):
+    with pytest.raises(InputError, match=r"but MedMKG\.csv was changed or deleted"):
         build_phantom_graph(tmp_path, 20)
     assert (tmp_path / "MedMKG.csv").read_text(encoding="utf-8") == "the real one"
     build_phantom_graph(tmp_path, 20, replace=True)
@@ -135,7 +135,7 @@ def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
 
 def test_nothing_but_its_files_is_left(tmp_path: Path) -> None:
     build_phantom_graph(tmp_path, 10)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, LISTED])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, CONTENTS_FILE])
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

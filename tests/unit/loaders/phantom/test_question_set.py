@@ -98,9 +98,9 @@ def test_no_remedy_and_no_subject_is_in_two_parts(question_folder: Path) -> None
     def subjects(record: dict[str, str]) -> set[str]:
         return set(re.findall(r"/p(\d{8})/", record["image_name"]))
 
-    for keys_of in (named_remedies, subjects):
+    for keys in (named_remedies, subjects):
         part_keys = [
-            set[str]().union(*(keys_of(record) for record in _question_rows(question_folder, part_name)))
+            set[str]().union(*(keys(record) for record in _question_rows(question_folder, part_name)))
             for part_name in PARTS
         ]
         assert all(part_keys)
@@ -151,7 +151,7 @@ def test_other_folders(question_studies_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "trainset.json").write_text("[]", encoding="utf-8")
     for replace in (False, True):
-        with pytest.raises(UsageError, match=r"holds trainset\.json, which this command did not write"):
+        with pytest.raises(UsageError, match=r"contains trainset\.json, which this command did not write"):
             question_set.build_question_set(question_studies_folder, tmp_path / "mine", 200, replace=replace)
     assert (tmp_path / "mine" / "trainset.json").read_text(encoding="utf-8") == "[]"
     for count, remedies in ((99, 200), (1_000_001, 200), (200, 19), (200, 1501)):

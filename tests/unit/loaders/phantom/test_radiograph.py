@@ -22,9 +22,9 @@ SIZED = [Kind.CARDIOMEGALY, Kind.EFFUSION, Kind.PNEUMOTHORAX, Kind.CONSOLIDATION
          Kind.INTERSTITIAL, Kind.THICKENING, Kind.DIAPHRAGM, Kind.HERNIA]  # fmt: skip
 
 
-def difference(shown: RadiographFinding, seed: int = 1, view: View = View.FRONTAL) -> np.ndarray:
+def difference(finding: RadiographFinding, seed: int = 1, view: View = View.FRONTAL) -> np.ndarray:
     """How much each pixel changes for the finding, in grey values."""
-    with_finding = render_radiograph(view, [shown], np.random.default_rng(seed), SIZE).astype(float)
+    with_finding = render_radiograph(view, [finding], np.random.default_rng(seed), SIZE).astype(float)
     return np.abs(with_finding - render_radiograph(view, [], np.random.default_rng(seed), SIZE))
 
 

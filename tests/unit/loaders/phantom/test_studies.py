@@ -150,7 +150,7 @@ def test_radgraph_graphs_are_of_its_schema(phantom_studies_folder: Path) -> None
 
 def test_what_is_drawn_is_told_in_triplets_of_usual_names(phantom_studies_folder: Path) -> None:
     image_triplets = json.loads((phantom_studies_folder / "truth" / "drawn.json").read_text(encoding="utf-8"))
-    study_findings = {study.study: study.shown for study in synthetic_studies(COUNT, 7)}
+    study_findings = {study.study: study.findings for study in synthetic_studies(COUNT, 7)}
     assert len(image_triplets) == COUNT
     for image_name, triplets in image_triplets.items():
         findings = study_findings[int(Path(image_name).stem[1:])]
@@ -171,7 +171,7 @@ def test_questions_have_answers_that_agree_with_what_is_drawn(phantom_studies_fo
         image_id: set() for phantom_study in synthetic_studies(COUNT, 7) for image_id in phantom_study.images
     }
     for phantom_study in synthetic_studies(COUNT, 7):
-        image_findings[phantom_study.images[0]] = {finding.kind.value for finding in phantom_study.shown}
+        image_findings[phantom_study.images[0]] = {finding.kind.value for finding in phantom_study.findings}
     questions = json.loads((phantom_studies_folder / "truth" / "vqa.json").read_text(encoding="utf-8"))
     presence_questions = [question for question in questions if question["question_type"] == "PRES"]
     for question in presence_questions:
@@ -189,7 +189,7 @@ def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(phantom_stud
         for phantom_study in synthetic_studies(COUNT, 7)
         if "AP" in phantom_study.views
         for report_part in report.write_report(phantom_study, 7).parts
-        for mention in report_part.said
+        for mention in report_part.spans
         if mention.concept and mention.stance
     }
     edges = [
@@ -205,7 +205,7 @@ def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(phantom_stud
 
 def test_nothing_that_others_wrote_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"holds mine\.txt, which this command did not write"):
+    with pytest.raises(UsageError, match=r"contains mine\.txt, which this command did not write"):
         study_set.build_study_set(tmp_path, 5, images=False, replace=True)
     assert [file_path.name for file_path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -224,7 +224,7 @@ def test_a_study_set_is_replaced_only_where_asked(tmp_path: Path) -> None:
     study_set.build_study_set(set_folder, 6, images=False, replace=True)
     assert len(list(set_folder.rglob("s9*.txt"))) == 6
     next(set_folder.rglob("s9*.txt")).unlink()
-    with pytest.raises(InputError, match=r"\.txt is not as it was written, or is gone"):
+    with pytest.raises(InputError, match=r"\.txt was changed or deleted"):
         study_set.build_study_set(set_folder, 6, images=False)
 
 

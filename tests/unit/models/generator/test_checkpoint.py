@@ -20,8 +20,8 @@ from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.towers import vision as vision_of
 from kgplatform.errors import InputError
-from kgplatform.generate.backend import Asked
-from kgplatform.trained_on import of_names
+from kgplatform.generate.backend import GenerationRequest
+from kgplatform.trained_on import from_names
 from tests import generators
 from tests.unit.models.towers.test_vision import HostileVisionPickle, save_clip_vision
 
@@ -46,7 +46,7 @@ def test_what_is_saved_is_loaded(tiny_generator_folder: Path, tmp_path: Path) ->
         checkpoint.vision, data=checkpoint.about["data_sha256"], figures=checkpoint.about["figures"],
         trained_on=checkpoint.trained_on,
     )  # fmt: skip
-    assert checkpoint.trained_on == of_names(["Phantom"]), "the training states its data"
+    assert checkpoint.trained_on == from_names(["Phantom"]), "the training states its data"
     reloaded = load_generator(tmp_path / "g")
     reloaded_weights = reloaded.model.state_dict()
     assert all(
@@ -187,7 +187,7 @@ def test_a_vision_encoder_of_others_stays_where_it_is_and_may_move(tiny_generato
     assert not (tmp_path / "g" / "vision.safetensors").exists()
     saved_checkpoint = load_generator(tmp_path / "g")
     shutil.move(tmp_path / "clip", tmp_path / "moved")
-    with pytest.raises(InputError, match="weights are not there"):
+    with pytest.raises(InputError, match="weights do not exist"):
         load_generator(tmp_path / "g")
     assert load_generator(tmp_path / "g", vision=f"clip:{tmp_path / 'moved'}").sha256 == saved_checkpoint.sha256
     save_clip_vision(tmp_path / "other")
@@ -238,12 +238,12 @@ def test_qwens_layout_becomes_a_generator(
         tmp_path / "g", model, tokenizer, settings, "VLM-KG", encoder, data="", figures={}, dtype=torch.bfloat16
     )
     generator = Generator(load_generator(tmp_path / "g"), Decoding(beams=2, max_new_tokens=3, batch=2))
-    [[reply]] = generator.replies(iter([Asked("I1", image_path, "Small effusion .")]))
+    [[reply]] = generator.replies(iter([GenerationRequest("I1", image_path, "Small effusion .")]))
     assert (reply.problem, reply.tokens) == (None, 3)
 
 
 def test_a_folder_that_is_no_language_model_is_one_clear_line(tiny_generator_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="weights are not there"):
+    with pytest.raises(InputError, match="weights do not exist"):
         read_language(tmp_path / "missing")
     with pytest.raises(InputError, match="no causal language model here"):
         read_language(tmp_path)

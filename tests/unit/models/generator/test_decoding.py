@@ -10,7 +10,7 @@ import pytest
 from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
 from kgp_models.generator.generate import Decoding, Generator, _parts
 from kgplatform.errors import SettingsError, UsageError
-from kgplatform.generate.backend import Asked
+from kgplatform.generate.backend import GenerationRequest
 from kgplatform.triplets.text import parse_triplets, serialise
 from tests.unit.models.generator import untrained_generators
 from tests.unit.models.generator.untrained_generators import REPORTS, generation_requests, replies
@@ -32,7 +32,7 @@ def test_held_to_the_grammar_an_untrained_model_writes_triplets_alone(
 ) -> None:
     generator = Generator(untrained, Decoding(beams, 96, 16, constrained=True))
     requests = [
-        Asked(
+        GenerationRequest(
             f"I{image_number}",
             synthetic_image_paths[image_number % len(synthetic_image_paths)],
             f"{REPORTS[image_number % 5]} {image_number}",
@@ -89,8 +89,8 @@ def test_on_ray_the_replies_are_the_same(tiny_generator_folder: Path, synthetic_
         local_generator.parameters,
     )
     requests = generation_requests(synthetic_image_paths, 2 * CHUNK + 1)
-    local_replies = {reply.asked: reply for batch in local_generator.replies(iter(requests)) for reply in batch}
-    ray_replies = {reply.asked: reply for batch in ray_generator.replies(iter(requests)) for reply in batch}
+    local_replies = {reply.request: reply for batch in local_generator.replies(iter(requests)) for reply in batch}
+    ray_replies = {reply.request: reply for batch in ray_generator.replies(iter(requests)) for reply in batch}
     assert {request: (reply.text, reply.tokens) for request, reply in ray_replies.items()} == {
         request: (reply.text, reply.tokens) for request, reply in local_replies.items()
     }

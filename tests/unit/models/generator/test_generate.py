@@ -17,7 +17,7 @@ from PIL import Image
 from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
 from kgp_models.generator.generate import BUCKET, Decoding, Generator, _parts, buckets
 from kgp_models.generator.language import prompt
-from kgplatform.generate.backend import Asked, GeneratorReply
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply
 from kgplatform.triplets.text import parse_triplets
 from tests.unit.models.generator import untrained_generators
 from tests.unit.models.generator.untrained_generators import generation_requests, replies
@@ -59,11 +59,11 @@ def test_a_run_that_goes_on_after_any_batch_has_the_batches_of_one_that_was_not_
         for row_number, request in enumerate(generation_requests(synthetic_image_paths, 3 * 2 * BUCKET + 5))
     ]
     all_batches = list(generator.replies(iter(requests)))
-    assert [reply.asked.id for batch in all_batches for reply in batch] != [
+    assert [reply.request.id for batch in all_batches for reply in batch] != [
         request.id for request in requests
     ]  # sorted by length
     for batch_count in (1, BUCKET - 1, BUCKET, BUCKET + 1, 2 * BUCKET, len(all_batches) - 1):
-        finished_ids = {reply.asked.id for batch in all_batches[:batch_count] for reply in batch}
+        finished_ids = {reply.request.id for batch in all_batches[:batch_count] for reply in batch}
         assert (
             list(generator.replies(request for request in requests if request.id not in finished_ids))
             == all_batches[batch_count:]
@@ -72,7 +72,9 @@ def test_a_run_that_goes_on_after_any_batch_has_the_batches_of_one_that_was_not_
 
 @given(st.integers(0, 60), st.integers(1, 9), st.data())
 def test_groups_by_position_are_the_same_whatever_was_done_before(count: int, size: int, data: st.DataObject) -> None:
-    numbered_rows = [(Asked(str(row_number), None, "", row_number), row_number) for row_number in range(count)]
+    numbered_rows = [
+        (GenerationRequest(str(row_number), None, "", row_number), row_number) for row_number in range(count)
+    ]
     finished = data.draw(st.sets(st.integers(0, max(0, count - 1))))
     all_buckets = list(buckets(numbered_rows, size))
     assert [pair for bucket in all_buckets for pair in bucket] == numbered_rows
@@ -86,9 +88,9 @@ def test_groups_by_position_are_the_same_whatever_was_done_before(count: int, si
 def test_image_and_report_decide_the_reply(untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path]) -> None:
     generator = Generator(untrained, Decoding(1, 16, 4))
     requests = [
-        Asked("a", synthetic_image_paths[0], "x"),
-        Asked("b", synthetic_image_paths[0], "x"),
-        Asked("c", synthetic_image_paths[0], "Small effusion ."),
+        GenerationRequest("a", synthetic_image_paths[0], "x"),
+        GenerationRequest("b", synthetic_image_paths[0], "x"),
+        GenerationRequest("c", synthetic_image_paths[0], "Small effusion ."),
     ]
     image_features = torch.randn(2, 512, generator=torch.Generator().manual_seed(1))
     written_replies = generator.write(requests, image_features[[0, 1, 0]])
@@ -98,7 +100,7 @@ def test_image_and_report_decide_the_reply(untrained: GeneratorCheckpoint, synth
 def test_llm_kg_needs_no_image(tiny_generator_folder: Path) -> None:
     generator = Generator(load_generator(tiny_generator_folder / "llm-kg"), Decoding(1, 4, 2))
     assert generator.name.startswith("LLM-KG ")
-    [reply] = replies(generator, [Asked("I1", None, "Small effusion .")]).values()
+    [reply] = replies(generator, [GenerationRequest("I1", None, "Small effusion .")]).values()
     assert (reply.problem, reply.tokens) == (None, 4)
 
 
@@ -109,16 +111,16 @@ def test_an_image_that_is_missing_or_unreadable_is_told_and_the_others_go_on(
     Image.new("L", (64, 64), 90).save(tmp_path / "blank.png")
     requests = [
         *generation_requests(synthetic_image_paths, 3),
-        Asked("bad", tmp_path / "bad.png", "secret"),
-        Asked("gone", tmp_path / "gone.png", ""),
-        Asked("blank", tmp_path / "blank.png", ""),
-        Asked("none", None, "secret"),
+        GenerationRequest("bad", tmp_path / "bad.png", "secret"),
+        GenerationRequest("gone", tmp_path / "gone.png", ""),
+        GenerationRequest("blank", tmp_path / "blank.png", ""),
+        GenerationRequest("none", None, "secret"),
     ]
     replies_by_id = replies(Generator(untrained, Decoding(1, 4, 2)), requests)
     assert len(replies_by_id) == 7
     problems = {image_id: reply.problem for image_id, reply in replies_by_id.items() if reply.problem is not None}
     assert problems.keys() == {"bad", "gone", "none", "blank"}
-    assert "no readable radiograph" in (problems["bad"] or "")
+    assert "not a readable radiograph" in (problems["bad"] or "")
     assert "there is no image" in (problems["none"] or "")
     assert "is blank" in (problems["blank"] or "")
     assert "zebrafinch" not in str(problems)
@@ -144,7 +146,7 @@ def test_nothing_asked_is_nothing_said_and_images_are_read_a_little_ahead(
     assert list(generator.replies(iter(()))) == []
     read_count = 0
 
-    def rows() -> Iterator[Asked]:
+    def rows() -> Iterator[GenerationRequest]:
         nonlocal read_count
         for request in generation_requests(synthetic_image_paths, 4 * BUCKET):
             read_count += 1
@@ -164,18 +166,27 @@ def test_a_report_that_is_too_long_is_cut_but_the_question_stays(
     short_checkpoint = replace(untrained, settings=replace(untrained.settings, max_length=token_limit))
     generator = Generator(short_checkpoint, Decoding(1, 4, 2))
     prompt_inputs = generator._prompts(
-        [Asked("a", synthetic_image_paths[0], "effusion " * 500), Asked("b", synthetic_image_paths[0], "x")]
+        [
+            GenerationRequest("a", synthetic_image_paths[0], "effusion " * 500),
+            GenerationRequest("b", synthetic_image_paths[0], "x"),
+        ]
     )
     assert prompt_inputs["input_ids"].shape[1] == token_limit
     replies_by_id = replies(
-        generator, [Asked("a", synthetic_image_paths[0], "effusion " * 500), Asked("b", synthetic_image_paths[0], "x")]
+        generator,
+        [
+            GenerationRequest("a", synthetic_image_paths[0], "effusion " * 500),
+            GenerationRequest("b", synthetic_image_paths[0], "x"),
+        ],
     )
     assert (replies_by_id["a"].unread > 400, replies_by_id["b"].unread) == (True, 0)
     assert not replies_by_id["a"].finished  # 4 tokens are no reply
     for token_ids in prompt_inputs["input_ids"]:
         assert short_checkpoint.tokenizer.decode(token_ids).endswith("\ntriplets:")
     assert prompt_inputs["attention_mask"][1, 0] == 0, "padded on the left"
-    assert replies(generator, [Asked("a", synthetic_image_paths[0], "effusion " * 500)])["a"].problem is None
+    assert (
+        replies(generator, [GenerationRequest("a", synthetic_image_paths[0], "effusion " * 500)])["a"].problem is None
+    )
 
 
 class Noting(Generator):
@@ -183,10 +194,10 @@ class Noting(Generator):
 
     written: dict[str, list[int]]
 
-    def _reply(self, asked: Asked, row: Sequence[int], chances: Sequence[float]) -> GeneratorReply:
+    def _reply(self, request: GenerationRequest, row: Sequence[int], chances: Sequence[float]) -> GeneratorReply:
         end_id = self._tokenizer.eos_token_id
-        self.written[asked.id] = list(row[: row.index(end_id)] if end_id in row else row)
-        return super()._reply(asked, row, chances)
+        self.written[request.id] = list(row[: row.index(end_id)] if end_id in row else row)
+        return super()._reply(request, row, chances)
 
 
 @pytest.mark.parametrize("beams", [1, 4])
@@ -199,7 +210,7 @@ def test_scores_are_the_geometric_mean_of_the_tokens_probabilities(
     checked_count = 0
     for image_id, reply in replies(generator, generation_requests(synthetic_image_paths, 4)).items():
         token_ids = generator.written[image_id]
-        log_probabilities = _chances(untrained, reply.asked, token_ids, generator)
+        log_probabilities = _chances(untrained, reply.request, token_ids, generator)
         expected_scores: dict[Any, float] = {}
         for part_start, part_end in _parts([untrained.tokenizer.decode([token_id]) for token_id in token_ids]):
             for triplet in parse_triplets(untrained.tokenizer.decode(token_ids[part_start:part_end])).triplets:
@@ -215,7 +226,7 @@ def test_scores_are_the_geometric_mean_of_the_tokens_probabilities(
 
 
 def _chances(
-    checkpoint: GeneratorCheckpoint, request: Asked, token_ids: list[int], generator: Generator
+    checkpoint: GeneratorCheckpoint, request: GenerationRequest, token_ids: list[int], generator: Generator
 ) -> list[float]:
     assert checkpoint.vision is not None
     assert request.image is not None

@@ -18,7 +18,7 @@ from kgp_models.generator.records import (
     finding,
     graph_records,
     mixed,
-    read_drawn,
+    read_image_triplets,
     read_studies,
     require_apart,
     thinned,
@@ -98,7 +98,7 @@ def test_without_drawn_triplets_what_was_left_out_is_still_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "message"),
+    ("sentence_numbers", "message"),
     [
         (None, (SMALL, LEFT, EDEMA)),  # whole: the report alone, although the image shows a nodule
         ({0, 1}, (SMALL, LEFT, EDEMA)),
@@ -108,21 +108,21 @@ def test_without_drawn_triplets_what_was_left_out_is_still_told() -> None:
     ],
 )
 def test_what_is_drawn_follows_only_where_sentences_are_missing_and_say_nothing_of_it(
-    kept: set[int] | None, message: tuple[Triplet, ...]
+    sentence_numbers: set[int] | None, message: tuple[Triplet, ...]
 ) -> None:
-    study = replace(STUDY, drawn=(LEFT, SMALL, NODULE))
-    assert study.record(kept).triplets == message
+    study = replace(STUDY, image_triplets=(LEFT, SMALL, NODULE))
+    assert study.record(sentence_numbers).triplets == message
 
 
 def test_entities_that_mean_the_same_count_as_told() -> None:
-    study = replace(STUDY, drawn=(Triplet("pleural effusion", Relation.LOCATED_AT, "left lung"), NODULE))
+    study = replace(STUDY, image_triplets=(Triplet("pleural effusion", Relation.LOCATED_AT, "left lung"), NODULE))
     concept_by_text = {"effusion": "C1", "pleural effusion": "C1"}
     assert study.record({0}, lambda text: concept_by_text.get(text, text)).triplets == (SMALL, LEFT, NODULE)
 
 
 def test_an_image_that_shows_nothing_adds_nothing() -> None:
-    assert replace(STUDY, drawn=()).record({1}).triplets == (EDEMA,)
-    assert replace(STUDY, drawn=()).record(set()).triplets == ()
+    assert replace(STUDY, image_triplets=()).record({1}).triplets == (EDEMA,)
+    assert replace(STUDY, image_triplets=()).record(set()).triplets == ()
 
 
 def test_a_share_of_the_sentences_is_left_out_by_chance_but_repeatably() -> None:
@@ -139,15 +139,15 @@ def test_a_share_of_the_sentences_comes_from_other_reports_with_its_triplets() -
         "I1",
         Path("1.png"),
         tuple(Sentence(f"Sentence {sentence_number} .", ()) for sentence_number in range(1000)),
-        drawn=(NODULE,),
+        image_triplets=(NODULE,),
     )
     sentence_pool = [Sentence("No edema .", (EDEMA,)), Sentence("Small effusion .", (SMALL,))]
     mixed_studies = [mixed(long_study, sentence_pool, 0.25, random.Random(seed)) for seed in (1, 1, 2)]
     assert mixed_studies[0] == mixed_studies[1] != mixed_studies[2]
-    assert (mixed_studies[0].id, mixed_studies[0].image, mixed_studies[0].drawn) == (
+    assert (mixed_studies[0].id, mixed_studies[0].image, mixed_studies[0].image_triplets) == (
         long_study.id,
         long_study.image,
-        long_study.drawn,
+        long_study.image_triplets,
     )
     foreign_indices = [
         sentence_index
@@ -176,7 +176,7 @@ def test_the_invented_studies_are_in_mimics_layout(synthetic_studies_folder: Pat
     )
     assert 0 < len(test) < len(training) < generators.STUDIES
     assert all(element.image is not None and element.image.is_file() and element.sentences for element in training)
-    assert any(element.drawn for element in training)
+    assert any(element.image_triplets for element in training)
     assert any(element.triplets for study in training for element in study.sentences)
     assert data_sha256(training) != data_sha256(training[1:])
     require_apart(training, test)
@@ -238,7 +238,7 @@ def test_graphs_alone_are_records_without_images(tmp_path: Path) -> None:
 def test_drawn_triplets_are_read(tmp_path: Path) -> None:
     drawn_path = tmp_path / "drawn.json"
     drawn_path.write_text(json.dumps({"p10/p1/s12345678.txt": [["Effusion", "located_at", "left."]], "x": []}), "utf-8")
-    assert read_drawn(drawn_path) == {"12345678": (LEFT,), "x": ()}
+    assert read_image_triplets(drawn_path) == {"12345678": (LEFT,), "x": ()}
 
 
 @pytest.mark.parametrize(
@@ -252,12 +252,12 @@ def test_damaged_drawn_triplets_are_one_clear_error(tmp_path: Path, content: str
     with pytest.raises(
         InputError, match=r"drawn\.json(, row 1)?: (is not a JSON object of triplets|the file is not JSON)"
     ):
-        read_drawn(drawn_path)
+        read_image_triplets(drawn_path)
     drawn_path.write_bytes(b"\xff\xfe{}")
     with pytest.raises(InputError):
-        read_drawn(drawn_path)
+        read_image_triplets(drawn_path)
     with pytest.raises(InputError, match="no such file"):
-        read_drawn(tmp_path / "missing.json")
+        read_image_triplets(tmp_path / "missing.json")
 
 
 # training and test apart
@@ -272,7 +272,7 @@ def test_a_test_study_or_its_long_report_in_the_training_is_refused() -> None:
         ),
     )
     require_apart([STUDY, long_study], [replace(STUDY, id="I9")])  # a short report is written of many
-    with pytest.raises(InputError, match="1 test reports are in the training, too; the first is that of I1"):
+    with pytest.raises(InputError, match="1 test reports are also in the training part; the first is that of I1"):
         require_apart([STUDY, long_study], [STUDY])
     with pytest.raises(InputError, match=r"1 test reports .* I3"):
         require_apart([STUDY, long_study], [replace(long_study, id="I3")])

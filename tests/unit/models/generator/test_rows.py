@@ -13,7 +13,7 @@ from kgplatform.triplets.text import Relation, Triplet
 from tests import generators
 
 SENTENCES = 8
-DRAWN = Triplet("nodule", Relation.LOCATED_AT, "right")
+IMAGE_TRIPLET = Triplet("nodule", Relation.LOCATED_AT, "right")
 
 
 def study(number: int) -> Study:
@@ -24,7 +24,7 @@ def study(number: int) -> Study:
         )
         for sentence_number in range(SENTENCES)
     )
-    return Study(f"I{number}", Path(f"{number}.png"), sentences, (DRAWN,))
+    return Study(f"I{number}", Path(f"{number}.png"), sentences, (IMAGE_TRIPLET,))
 
 
 STUDIES = [study(number) for number in range(200)]
@@ -36,7 +36,7 @@ def consistent(record: Record) -> bool:
     expected_heads = dict.fromkeys(
         f"f{sentence_text.strip()[1:]}" for sentence_text in record.report.split(".") if sentence_text.strip()
     )
-    return [triplet.head for triplet in record.triplets if triplet != DRAWN] == list(expected_heads)
+    return [triplet.head for triplet in record.triplets if triplet != IMAGE_TRIPLET] == list(expected_heads)
 
 
 def _count_own_sentences(record: Record) -> int:
@@ -71,7 +71,9 @@ def test_reports_are_whole_thinned_or_missing_beside_their_own_image() -> None:
     sentence_counts = [record.report.count(".") for record, _ in visual_rows]
     assert {sentence_counts.count(0) // 60, sentence_counts.count(SENTENCES) // 60} <= {2, 3, 4}
     assert set(sentence_counts) == {0, 2, 4, 6, SENTENCES}
-    assert all((DRAWN in record.triplets) == (record.report.count(".") < SENTENCES) for record, _ in visual_rows)
+    assert all(
+        (IMAGE_TRIPLET in record.triplets) == (record.report.count(".") < SENTENCES) for record, _ in visual_rows
+    )
     assert all(_count_own_sentences(record) == record.report.count(".") for record, _ in visual_rows)
 
 
@@ -79,8 +81,10 @@ def test_only_what_is_thinned_is_mixed() -> None:
     visual_rows = visual(thinned=0.5, without=0.0, mixed=0.5)
     full_records = [record for record, _ in visual_rows if record.report.count(".") == SENTENCES]
     thinned_records = [record for record, _ in visual_rows if record.report.count(".") < SENTENCES]
-    assert all(_count_own_sentences(record) == SENTENCES and DRAWN not in record.triplets for record in full_records)
-    assert all(consistent(record) and DRAWN in record.triplets for record in thinned_records)
+    assert all(
+        _count_own_sentences(record) == SENTENCES and IMAGE_TRIPLET not in record.triplets for record in full_records
+    )
+    assert all(consistent(record) and IMAGE_TRIPLET in record.triplets for record in thinned_records)
     assert (
         0.4
         < sum(map(_count_own_sentences, thinned_records)) / sum(record.report.count(".") for record in thinned_records)

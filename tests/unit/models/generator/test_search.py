@@ -113,13 +113,13 @@ def test_a_batch_finds_what_each_prompt_alone_finds() -> None:
 def only(*tokens: int) -> Callable[[Tensor, Tensor], Tensor]:
     """Lets nothing but these tokens follow, and the end after six of them."""
 
-    def held(written: Tensor, logits: Tensor) -> Tensor:
+    def hold(written: Tensor, logits: Tensor) -> Tensor:
         allowed = torch.full_like(logits, -torch.inf)
         allowed_ids = [*tokens, END] if written.shape[1] >= 6 else list(tokens)
         allowed[:, allowed_ids] = logits[:, allowed_ids]
         return allowed
 
-    return held
+    return hold
 
 
 @pytest.mark.parametrize("beams", [1, 4])
@@ -128,7 +128,9 @@ def test_a_grammar_holds_and_chances_are_those_of_the_model_without_it(beams: in
     model = language("qwen2")
     embeddings, mask = prompts(model, [6, 3])
     token_filter = only(40, 41, 42, 43, 44)
-    replies = most_probable(model, embeddings, mask, beams=beams, max_new_tokens=12, end=END, held=token_filter)
+    replies = most_probable(
+        model, embeddings, mask, beams=beams, max_new_tokens=12, end=END, logits_filter=token_filter
+    )
     assert [reply.tokens for reply in replies] == _transformers_replies(
         model, embeddings, mask, beams, 12, logits_processor=[token_filter]
     )
@@ -148,7 +150,7 @@ def test_with_beams_enough_it_is_the_most_probable_of_all_replies() -> None:
     embeddings, mask = prompts(model, [5])
     allowed_ids = (50, 51, END)
 
-    def held(written: Tensor, logits: Tensor) -> Tensor:
+    def hold(written: Tensor, logits: Tensor) -> Tensor:
         allowed = torch.full_like(logits, -torch.inf)
         allowed[:, allowed_ids] = logits[:, allowed_ids]
         return allowed
@@ -167,7 +169,7 @@ def test_with_beams_enough_it_is_the_most_probable_of_all_replies() -> None:
             for reply in replies([*prefix_ids, token], log_probability + float(log_probabilities[token]))
         ]
 
-    [best_reply] = most_probable(model, embeddings, mask, beams=32, max_new_tokens=4, end=END, held=held)
+    [best_reply] = most_probable(model, embeddings, mask, beams=32, max_new_tokens=4, end=END, logits_filter=hold)
     log_probability, tokens = max(replies([], 0.0))
     assert best_reply.tokens == tokens
     assert sum(best_reply.chances) == pytest.approx(log_probability, abs=1e-4)

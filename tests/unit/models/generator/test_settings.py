@@ -44,7 +44,7 @@ def test_the_defaults_are_the_papers() -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_the_shipped_files_are_read(path: Path) -> None:
     generator_settings = GeneratorSettings.read(path)
-    assert GeneratorSettings.of(generator_settings.as_dict()) == generator_settings
+    assert GeneratorSettings.from_document(generator_settings.as_dict()) == generator_settings
 
 
 def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
@@ -60,7 +60,9 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         generator_settings.visual.warmup_steps,
     ) == ("lora", 1e-3, 5000)
     assert generator_settings.seed == 0
-    assert generators.tiny_generator_settings() == GeneratorSettings.of(generators.tiny_generator_settings().as_dict())
+    assert generators.tiny_generator_settings() == GeneratorSettings.from_document(
+        generators.tiny_generator_settings().as_dict()
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,10 +88,10 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         ({"language": {"copies": 0}}, "language.copies must be more than 0"),
         ({"visual": {"gradient_checkpointing": 1}}, "visual.gradient_checkpointing must be true or false"),
         ({"data": {"graphs": "one.json"}}, "data.graphs must be a list"),
-        ({"data": {"graphs": [1]}}, r"data\.graphs\[0\] must be a text"),
-        ({"data": {"reports": None}}, "data.reports must be a text"),
+        ({"data": {"graphs": [1]}}, r"data\.graphs\[0\] must be text"),
+        ({"data": {"reports": None}}, "data.reports must be text"),
         ({"data": {"graphs": {"a.json"}}}, "data.graphs must be a list"),
-        ({"data": {"drawn": 1}}, "data.drawn must be a text"),
+        ({"data": {"drawn": 1}}, "data.drawn must be text"),
         ({"seed": -1}, "seed must be at least 0"),
         ({"seed": 1 << 31}, "seed must be less than 2,147,483,648"),
         ({"seed": 1 << 20_000}, "seed must be less than 2,147,483,648"),
@@ -102,7 +104,7 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_named(tmp_path: Path, document: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        GeneratorSettings.of(document)
+        GeneratorSettings.from_document(document)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ VALUES = st.recursive(
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_nothing_but_an_input_error_comes_of_garbage(document: Any) -> None:
     try:
-        generator_settings = GeneratorSettings.of(document)
+        generator_settings = GeneratorSettings.from_document(document)
     except InputError:
         return
-    assert GeneratorSettings.of(generator_settings.as_dict()) == generator_settings
+    assert GeneratorSettings.from_document(generator_settings.as_dict()) == generator_settings

@@ -12,7 +12,7 @@ from kgp_models.generator.generate import Decoding, Generator
 from kgp_models.generator.records import Study, read_studies
 from kgp_models.generator.settings import DataSettings
 from kgp_models.generator.train import meaning
-from kgplatform.generate.backend import Asked
+from kgplatform.generate.backend import GenerationRequest
 from kgplatform.triplets.metrics import Counts, count, score_documents
 
 pytestmark = pytest.mark.slow
@@ -35,12 +35,12 @@ def chosen(unseen: Path) -> list[Study]:
 
 
 def _triplet_f1(folder: Path, chosen: list[Study], *, with_report: bool) -> float:
-    meaning_of = meaning(DATA, folder)
+    same_entity = meaning(DATA, folder)
     generator = Generator(load_generator(SHIPPED), Decoding(beams=1, batch=32))
-    records = {entry.id: entry.record(None if with_report else set(), meaning_of) for entry in chosen}
-    requests = (Asked(entry.id, entry.image, entry.report) for entry in records.values())
+    records = {entry.id: entry.record(None if with_report else set(), same_entity) for entry in chosen}
+    requests = (GenerationRequest(entry.id, entry.image, entry.report) for entry in records.values())
     triplet_counts: list[Counts] = [
-        count([triplet for triplet, _ in reply.triplets], records[reply.asked.id].triplets, meaning_of)
+        count([triplet for triplet, _ in reply.triplets], records[reply.request.id].triplets, same_entity)
         for batch in generator.replies(requests)
         for reply in batch
     ]

@@ -63,7 +63,7 @@ def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
     monkeypatch.chdir(begun)
     assert load_generator(Path("vlm-kg")).vision is not None
     shutil.move(begun / "vlm-kg", tmp_path / "elsewhere" / "vlm-kg")
-    with pytest.raises(InputError, match="weights are not there"):
+    with pytest.raises(InputError, match="weights do not exist"):
         load_generator(tmp_path / "elsewhere" / "vlm-kg")
 
 
@@ -109,14 +109,14 @@ def test_progress_has_the_loss_of_each_stage(
 def test_a_folder_of_another_training_is_refused(
     synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="an unfinished training of other settings or data"):
+    with pytest.raises(InputError, match="an unfinished training with other settings or data"):
         train_stages(
             generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder, seed=43), ["1"]
         )
     other_work = generators.tiny_generator_training(
         synthetic_studies_folder, tiny_generator_folder, data={"train": "test"}
     )
-    with pytest.raises(InputError, match="an unfinished training of other settings or data"):
+    with pytest.raises(InputError, match="an unfinished training with other settings or data"):
         train_stages(other_work, ["1"])
     with pytest.raises(InputError, match="no study of the split"):
         train_stages(
@@ -190,7 +190,7 @@ def test_a_validation_part_that_is_in_the_training_counts_for_nothing(
 ) -> None:
     work = generators.tiny_generator_training(synthetic_studies_folder, begun, data={"validation": "train"})
     assert work.validation(work.studies()) == []
-    assert caplog.messages[-1].endswith(" studies of the validation are in the training, too, and count for nothing")
+    assert caplog.messages[-1].endswith(" studies of the validation part are also in training, and are ignored")
     separate_work = generators.tiny_generator_training(synthetic_studies_folder, begun)
     assert separate_work.validation(separate_work.studies())
 

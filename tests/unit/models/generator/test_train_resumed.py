@@ -17,7 +17,7 @@ from kgp_models.generator.train import train_stages
 from kgp_models.towers.vision import open_vision
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
-from kgplatform.progress import Progress, ProgressOf
+from kgplatform.progress import Progress, SubjectProgress
 from tests import generators
 from tests.generators import WEIGHTS
 from tests.interrupts import interrupted_at
@@ -29,7 +29,7 @@ class _SimulatedKill(Exception):
     """In place of a kill."""
 
 
-def killed_at(part: str, step: int) -> ProgressOf:
+def killed_at(part: str, step: int) -> SubjectProgress:
     def progress(activity: str) -> Progress:
         def tell(done: int, total: int | None, **_: object) -> None:
             if activity.startswith(part) and done == step:
@@ -166,5 +166,5 @@ def test_a_vision_training_does_not_go_on_with_other_images(synthetic_studies_fo
         train_stages(replace(work, progress=killed_at("vision, steps", 5)), ["vision"])
     missing_image = next(study.image for study in work.studies() if study.image is not None)
     missing_image.write_bytes(b"")
-    with pytest.raises(InputError, match="other images can be read than when this training began"):
+    with pytest.raises(InputError, match="the images that can be read are not those of the start of this training"):
         train_stages(work, ["vision"])

@@ -15,7 +15,7 @@ from kgp_models.generator.checkpoint import load_generator
 from kgp_models.generator.generate import Decoding, Generator
 from kgp_models.generator.search import most_probable
 from kgp_models.generator.transformers_search import generate_replies
-from kgplatform.generate.backend import Asked
+from kgplatform.generate.backend import GenerationRequest
 from tests.unit.models.generator.test_search import END, language, only, prompts
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,9 @@ def test_its_replies_and_log_probabilities_are_those_of_the_platforms_search(bea
 def test_a_release_of_transformers_that_breaks_the_search_is_noticed_once_and_replies_stay(
     tiny_generator_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    requests = [Asked(f"I{number}", None, report) for number, report in enumerate(("Small effusion .", "No mass ."))]
+    requests = [
+        GenerationRequest(f"I{number}", None, report) for number, report in enumerate(("Small effusion .", "No mass ."))
+    ]
     trained = load_generator(tiny_generator_folder / "llm-kg")
     expected = [(reply.text, reply.triplets) for reply in Generator(trained, Decoding(2, 8, 1)).write(requests, None)]
 

@@ -9,7 +9,7 @@ import torch
 
 from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
 from kgp_models.generator.generate import Generator
-from kgplatform.generate.backend import Asked, GeneratorReply
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply
 
 REPORTS = [
     "Small left effusion .",
@@ -39,14 +39,16 @@ def synthetic_image_paths(synthetic_studies_folder: Path) -> list[Path]:
     return sorted(synthetic_studies_folder.rglob("*.png"))
 
 
-def generation_requests(pictures: list[Path], count: int = 5) -> list[Asked]:
+def generation_requests(pictures: list[Path], count: int = 5) -> list[GenerationRequest]:
     return [
-        Asked(f"I{image_number}", pictures[image_number % len(pictures)], REPORTS[image_number % len(REPORTS)])
+        GenerationRequest(
+            f"I{image_number}", pictures[image_number % len(pictures)], REPORTS[image_number % len(REPORTS)]
+        )
         for image_number in range(count)
     ]
 
 
-def replies(generator: Generator, rows: list[Asked]) -> dict[str, GeneratorReply]:
-    replies_by_id = {reply.asked.id: reply for batch in generator.replies(iter(rows)) for reply in batch}
+def replies(generator: Generator, rows: list[GenerationRequest]) -> dict[str, GeneratorReply]:
+    replies_by_id = {reply.request.id: reply for batch in generator.replies(iter(rows)) for reply in batch}
     assert list(replies_by_id) or not rows
     return replies_by_id

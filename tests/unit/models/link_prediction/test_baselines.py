@@ -13,7 +13,7 @@ from tests.unit.models.link_prediction.link_graphs import QUICK, N, R, small_gra
 torch = pytest.importorskip("torch")
 
 from kgp_models.link_prediction.baselines import BASELINES, Frequency, InverseRule, Neighbours  # noqa: E402
-from kgp_models.link_prediction.evaluate import TASKS, Known, evaluate  # noqa: E402
+from kgp_models.link_prediction.evaluate import TASKS, TrueTriples, evaluate  # noqa: E402
 from kgp_models.link_prediction.pool import Pool  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 from kgp_models.link_prediction.train import train_link_model  # noqa: E402
@@ -110,10 +110,10 @@ def test_neighbours_are_weighted_by_the_cosine_of_their_edges(baseline_split: Sp
 def test_a_pool_is_at_least_as_likely_as_its_best_member_on_validation() -> None:
     triples = small_graph(edges=300, entities=60)
     split = splits.make("paper", triples, 0)
-    trained_model = train_link_model(TrainingSettings.of({**QUICK, "epochs": 10}), split)
+    trained_model = train_link_model(TrainingSettings.from_document({**QUICK, "epochs": 10}), split)
     pool = Pool(split, {"distmult": trained_model.scorer}).fit(split)
     assert pool.names == ["distmult", *BASELINES]
-    true_triples = Known(triples.ids, triples.num_entities, triples.num_relations)
+    true_triples = TrueTriples(triples.ids, triples.num_entities, triples.num_relations)
     for task in TASKS:
         assert (pool.weights[task] >= 0).all()
         pooled_likelihood = likelihood(pool, task, split, true_triples)
@@ -124,7 +124,7 @@ def test_a_pool_is_at_least_as_likely_as_its_best_member_on_validation() -> None
             assert pooled_likelihood >= likelihood(single_pool, task, split, true_triples) - 1e-3
 
 
-def likelihood(pool: Pool, task: str, split: Split, known: Known) -> float:
+def likelihood(pool: Pool, task: str, split: Split, true_triples: TrueTriples) -> float:
     """The mean log-probability of the validation answers among the candidates not known to be true."""
     target_position, total = TASKS.index(task), 0.0
     for triple in split.valid:
@@ -138,14 +138,14 @@ def likelihood(pool: Pool, task: str, split: Split, known: Known) -> float:
                 ]
             )[0]
         true_score = scores[triple[target_position]].clone()
-        scores[known.answers(task, triple[None])[1]] = -torch.inf
+        scores[true_triples.answers(task, triple[None])[1]] = -torch.inf
         scores[triple[target_position]] = true_score
         total += float(true_score - scores.logsumexp(0))
     return total / len(split.valid)
 
 
 def test_baselines_answer_in_the_shapes_that_ranks_need(baseline_split: Split) -> None:
-    true_triples = Known(baseline_split.triples.ids, N, R)
+    true_triples = TrueTriples(baseline_split.triples.ids, N, R)
     for scorer in (build_scorer(baseline_split) for build_scorer in BASELINES.values()):
         metrics = evaluate(scorer, baseline_split.test, true_triples).metrics()
         assert metrics["tail"].mr < (N + 1) / 2

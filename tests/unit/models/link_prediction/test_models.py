@@ -149,7 +149,7 @@ def test_candidates_are_scored_without_a_tensor_of_batch_by_entities_by_dimensio
 # ---------------------------------------------------------------- training
 
 
-def loss_of(scorer: Any, triples: torch.Tensor) -> Any:
+def training_loss(scorer: Any, triples: torch.Tensor) -> Any:
     head_ids, relation_ids, tail_ids = triples.unbind(1)
     cross_entropy = torch.nn.functional.cross_entropy
     return cross_entropy(scorer.tails(head_ids, relation_ids), tail_ids) + cross_entropy(
@@ -172,7 +172,7 @@ def test_training_lowers_the_loss(name: str) -> None:
     optimiser = torch.optim.Adam(model.parameters(), lr=0.03)
     losses = []
     for _ in range(30):
-        loss = loss_of(scorer, triples)
+        loss = training_loss(scorer, triples)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

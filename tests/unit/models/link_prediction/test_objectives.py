@@ -30,7 +30,7 @@ def _sigmoid(logit: float) -> float:
 def test_sampled_losses_are_their_formulas(name: str) -> None:
     triples = small_graph()
     document = {"model": "distmult", "objective": name, "margin": 2.0, "negatives": 3, "temperature": 0.5}
-    settings = TrainingSettings.of(document)
+    settings = TrainingSettings.from_document(document)
     loss = Sampled(settings, triples.ids, N, R, "cpu")
     scorer = TableScorer(np.random.default_rng(0).normal(size=(N, R, N)))
     batch = torch.from_numpy(triples.ids[:4])
@@ -88,7 +88,7 @@ def test_losses_over_all_candidates_are_their_formulas(name: str) -> None:
     document = {"model": "distmult", "objective": name, "relation_weight": 0.25, "batch_size": 40}
     if name == "binary-cross-entropy":
         document["label_smoothing"] = 0.1
-    loss = AllCandidates(TrainingSettings.of(document), triples.ids, N, R, "cpu")
+    loss = AllCandidates(TrainingSettings.from_document(document), triples.ids, N, R, "cpu")
     scores = np.random.default_rng(0).normal(size=(N, R, N))
     true_triples = {tuple(triple) for triple in triples.ids.tolist()}
     batches = list(loss.batches())
@@ -118,7 +118,7 @@ def test_losses_over_all_candidates_are_their_formulas(name: str) -> None:
 
 def test_the_fast_gradient_of_cross_entropy_is_autograds() -> None:
     triples = small_graph()
-    settings = TrainingSettings.of(
+    settings = TrainingSettings.from_document(
         {"model": "distmult", "objective": "cross-entropy", "arguments": {"embedding_dim": 6}}
     )
     model, scorer = zoo.build_link_model(settings, N, R, seed=0)

@@ -38,7 +38,7 @@ def _save_random_pool(folder: Path, seed: int, prefix: str = "C") -> tuple[Pool,
         for head_index, tail_index in generator.integers(9, size=(25, 2))
     }
     split = splits.make("paper", Triples.build(sorted(triples), nodes), 0)
-    settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
+    settings = TrainingSettings.from_document({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
     member_folder = folder.with_name(folder.name + "-member")
     trained_model = train_link_model(settings, split, folder=member_folder)
     pool = Pool(split, {"distmult": trained_model.scorer}).fit(split)
@@ -85,8 +85,8 @@ def test_one_folder_or_the_other(saved_pool: tuple[Path, Pool, Split]) -> None:
 
 
 NAMES = ("entities.tsv", "relations.tsv", "triples.parquet")
-OF_MEMBER = (*NAMES, "README.md", "checkpoint.json", "model.safetensors")
-FILES = ["pool.json", *(f"train/{name}" for name in NAMES), *(f"members/distmult/{name}" for name in OF_MEMBER)]
+MEMBER_FILES = (*NAMES, "README.md", "checkpoint.json", "model.safetensors")
+FILES = ["pool.json", *(f"train/{name}" for name in NAMES), *(f"members/distmult/{name}" for name in MEMBER_FILES)]
 
 
 def test_these_are_all_files(saved_pool: tuple[Path, Pool, Split]) -> None:
@@ -162,7 +162,7 @@ def two(saved_pool: tuple[Path, Pool, Split], tmp_path_factory: pytest.TempPathF
     """A pool of two models on the same split, and their checkpoints."""
     folder, split = tmp_path_factory.mktemp("two"), saved_pool[2]
     all_settings = [
-        TrainingSettings.of({"model": model_name, "arguments": {"embedding_dim": 8}, "epochs": 5})
+        TrainingSettings.from_document({"model": model_name, "arguments": {"embedding_dim": 8}, "epochs": 5})
         for model_name in ("transe", "distmult")
     ]
     trained = {
@@ -204,7 +204,9 @@ def test_members_that_are_not_the_pools_are_refused_and_nothing_is_lost(
         )
     with pytest.raises(InputError, match="there is no link-prediction model here"):
         pool_checkpoint.save_pool(copied_pool_folder, pool, split, {**members, "distmult": tmp_path / "none"})
-    longer_settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 7})
+    longer_settings = TrainingSettings.from_document(
+        {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 7}
+    )
     train_link_model(longer_settings, split, folder=tmp_path / "longer")
     with pytest.raises(InputError, match="does not score as the pool's model"):
         pool_checkpoint.save_pool(copied_pool_folder, pool, split, {**members, "distmult": tmp_path / "longer"})

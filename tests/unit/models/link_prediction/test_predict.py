@@ -39,7 +39,7 @@ def _image_concept_triples(seed: int, images: int = 12, concepts: int = 9) -> Tr
 def trained_distmult(tmp_path_factory: pytest.TempPathFactory) -> tuple[LinkCheckpoint, Triples]:
     model_folder = tmp_path_factory.mktemp("model")
     triples = _image_concept_triples(0)
-    settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
+    settings = TrainingSettings.from_document({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
     train_link_model(settings, splits.make("paper", triples, 0), folder=model_folder)
     return checkpoint.load_link_checkpoint(model_folder), triples
 
@@ -147,11 +147,11 @@ def test_an_entity_of_a_kind_that_the_relation_does_not_join_is_refused(
     """The model scores any triple; the graph has no image as a tail, and no concept as the head of a stance."""
     model, triples = trained_distmult
     concept_id = next(node.key for node in triples.nodes if node.kind == "Concept")
-    with pytest.raises(InputError, match=f"{concept_id} is no head of POSITIVE: its kind is Concept"):
+    with pytest.raises(InputError, match=f"{concept_id} cannot be the head of POSITIVE: its kind is Concept"):
         predict_triples(model, triples, "POSITIVE", 3, head=concept_id)
-    with pytest.raises(InputError, match="I0 is no tail of POSITIVE: its kind is Image"):
+    with pytest.raises(InputError, match="I0 cannot be the tail of POSITIVE: its kind is Image"):
         predict_triples(model, triples, "POSITIVE", 3, tail="I0")
-    with pytest.raises(InputError, match="I0 is no head of isa"):
+    with pytest.raises(InputError, match="I0 cannot be the head of isa"):
         predict_triples(model, triples, "isa", 3, head="I0")
 
 

@@ -22,7 +22,9 @@ from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 @pytest.mark.parametrize("reciprocal", [False, True])
 def test_every_scorer_gives_the_scores_of_its_own_interaction(name: str, reciprocal: bool) -> None:
     document = {"model": name, "arguments": small_arguments(name), "objective": "cross-entropy"}
-    model, scorer = zoo.build_link_model(TrainingSettings.of({**document, "reciprocal": reciprocal}), N, R, seed=1)
+    model, scorer = zoo.build_link_model(
+        TrainingSettings.from_document({**document, "reciprocal": reciprocal}), N, R, seed=1
+    )
     with torch.no_grad():  # away from zero, where many are the same
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
@@ -114,7 +116,7 @@ def test_pairwise_distances_are_the_norms_of_the_differences(p: int, power: bool
 
 
 def test_the_nuclear_3_norm_is_its_formula() -> None:
-    settings = TrainingSettings.of(
+    settings = TrainingSettings.from_document(
         {"model": "complex-n3", "objective": "cross-entropy", "reciprocal": True, "arguments": {"embedding_dim": 4}}
     )
     model, scorer = zoo.build_link_model(settings, N, R, seed=0)

@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor  # noqa: E402
 
 from kgp_models.link_prediction import checkpoint, zoo  # noqa: E402
-from kgp_models.link_prediction.evaluate import Known, evaluate  # noqa: E402
+from kgp_models.link_prediction.evaluate import TrueTriples, evaluate  # noqa: E402
 from kgp_models.link_prediction.objectives import objective  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 from kgp_models.link_prediction.train import optimizer, optimizer_step, train_link_model  # noqa: E402
@@ -54,7 +54,7 @@ def test_every_model_of_the_paper_learns_a_small_graph(path: Path) -> None:
     ]
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:2])
     model.eval()
-    true_triples = Known(triples.ids, N, R)
+    true_triples = TrueTriples(triples.ids, N, R)
     assert evaluate(scorer, triples.ids, true_triples).metrics()["tail"].mr < 0.8 * (N + 1) / 2
 
 
@@ -71,7 +71,7 @@ def training_split() -> Split:
 
 
 def test_an_interrupted_training_ends_as_if_it_had_not_been(training_split: Split, tmp_path: Path) -> None:
-    settings = TrainingSettings.of(QUICK)
+    settings = TrainingSettings.from_document(QUICK)
     full_run = train_link_model(settings, training_split, seed=3, folder=tmp_path / "whole")
 
     def interrupt(done: int, total: int | None, **_: object) -> None:
@@ -98,7 +98,7 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(training_split: Spli
 def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
     objective: str, training_split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = TrainingSettings.of({**QUICK, "objective": objective, "batch_size": 16, "epochs": 3})
+    settings = TrainingSettings.from_document({**QUICK, "objective": objective, "batch_size": 16, "epochs": 3})
     full_run = train_link_model(settings, training_split, seed=3, folder=tmp_path / "whole")
     step_count = 0
 
@@ -124,18 +124,18 @@ def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
 
 
 def test_training_stops_when_the_validation_rank_no_longer_rises(training_split: Split) -> None:
-    settings = TrainingSettings.of({**QUICK, "epochs": 400, "patience": 2, "learning_rate": 0.05})
+    settings = TrainingSettings.from_document({**QUICK, "epochs": 400, "patience": 2, "learning_rate": 0.05})
     trained_run = train_link_model(settings, training_split, seed=0)
     assert trained_run.epochs == trained_run.best_epoch + 2 * 2 < 400
     best_check = max(trained_run.history, key=lambda check: check["mrr"])
     assert (best_check["epoch"], best_check["mrr"]) == (trained_run.best_epoch, trained_run.best_mrr)
-    true_triples = Known(training_split.triples.ids, N, R)
+    true_triples = TrueTriples(training_split.triples.ids, N, R)
     metrics_by_task = evaluate(trained_run.scorer, training_split.valid, true_triples).metrics()
     assert np.mean([metrics.mrr for metrics in metrics_by_task.values()]) == pytest.approx(trained_run.best_mrr)
 
 
 def test_a_checkpoint_gives_the_model_back_with_its_names(training_split: Split, tmp_path: Path) -> None:
-    trained_run = train_link_model(TrainingSettings.of(QUICK), training_split, folder=tmp_path)
+    trained_run = train_link_model(TrainingSettings.from_document(QUICK), training_split, folder=tmp_path)
     loaded_model = checkpoint.load_link_checkpoint(tmp_path)
     assert list(loaded_model.graph.labels) == list(training_split.triples.labels)
     assert loaded_model.about["split"]["sha256"] == training_split.sha256
@@ -165,7 +165,7 @@ def test_every_model_of_the_paper_survives_disk(path: Path, training_split: Spli
 @pytest.mark.parametrize("name", ["model.safetensors", "checkpoint.json", "entities.tsv", "relations.tsv"])
 @pytest.mark.parametrize("damage", ["gone", "cut", "garbage", "empty"])
 def test_a_damaged_checkpoint_is_one_clear_error(training_split: Split, tmp_path: Path, name: str, damage: str) -> None:
-    train_link_model(TrainingSettings.of({**QUICK, "epochs": 1}), training_split, folder=tmp_path)
+    train_link_model(TrainingSettings.from_document({**QUICK, "epochs": 1}), training_split, folder=tmp_path)
     file_path = tmp_path / name
     content = file_path.read_bytes()
     if damage == "gone":
@@ -180,7 +180,7 @@ def test_a_damaged_checkpoint_is_one_clear_error(training_split: Split, tmp_path
 
 def test_progress_has_the_loss_of_each_epoch(training_split: Split) -> None:
     record = ProgressRecord()
-    trained = train_link_model(TrainingSettings.of(QUICK), training_split, seed=3, progress=record)
+    trained = train_link_model(TrainingSettings.from_document(QUICK), training_split, seed=3, progress=record)
     assert record.done == list(range(1, trained.epochs + 1))
     assert record.has_losses()
     for history_row in trained.history:
@@ -188,9 +188,9 @@ def test_progress_has_the_loss_of_each_epoch(training_split: Split) -> None:
 
 
 def test_foreign_id_maps_are_refused(training_split: Split, tmp_path: Path) -> None:
-    train_link_model(TrainingSettings.of({**QUICK, "epochs": 1}), training_split, folder=tmp_path)
+    train_link_model(TrainingSettings.from_document({**QUICK, "epochs": 1}), training_split, folder=tmp_path)
     small_graph(seed=9, entities=27).without_triples().write(tmp_path)
-    with pytest.raises(InputError, match="id maps are those of another model"):
+    with pytest.raises(InputError, match="id maps belong to another model"):
         checkpoint.load_link_checkpoint(tmp_path)
 
 
@@ -200,22 +200,24 @@ def test_another_training_in_the_folder_is_refused(training_split: Split, tmp_pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_link_model(TrainingSettings.of(QUICK), training_split, folder=tmp_path, progress=interrupt)
-    with pytest.raises(InputError, match=r"an unfinished training of other .* is here \(other settings\)"):
-        train_link_model(TrainingSettings.of({**QUICK, "learning_rate": 0.1}), training_split, folder=tmp_path)
+        train_link_model(TrainingSettings.from_document(QUICK), training_split, folder=tmp_path, progress=interrupt)
+    with pytest.raises(InputError, match=r"an unfinished training with other .* is here \(other settings\)"):
+        train_link_model(
+            TrainingSettings.from_document({**QUICK, "learning_rate": 0.1}), training_split, folder=tmp_path
+        )
     with pytest.raises(InputError, match=r"\(other seed\)"):
-        train_link_model(TrainingSettings.of(QUICK), training_split, seed=43, folder=tmp_path)
+        train_link_model(TrainingSettings.from_document(QUICK), training_split, seed=43, folder=tmp_path)
 
 
 def test_an_unfinished_training_of_an_earlier_version_is_named(training_split: Split, tmp_path: Path) -> None:
     (tmp_path / "training.safetensors").write_bytes(b"weights")
     with pytest.raises(InputError, match=r"training\.safetensors: this is .* of an earlier version"):
-        train_link_model(TrainingSettings.of(QUICK), training_split, folder=tmp_path)
+        train_link_model(TrainingSettings.from_document(QUICK), training_split, folder=tmp_path)
     assert [file_path.name for file_path in tmp_path.iterdir()] == ["training.safetensors"]
 
 
 def test_a_model_of_an_earlier_version_is_read(training_split: Split, tmp_path: Path) -> None:
-    train_link_model(TrainingSettings.of(QUICK), training_split, folder=tmp_path)
+    train_link_model(TrainingSettings.from_document(QUICK), training_split, folder=tmp_path)
     description_path = tmp_path / checkpoint.ABOUT
     description = json.loads(description_path.read_text(encoding="utf-8"))
     del description["form"], description["files"]
@@ -228,7 +230,7 @@ def test_a_model_of_an_earlier_version_is_read(training_split: Split, tmp_path: 
 
 
 def test_a_finished_training_is_not_done_again(training_split: Split, tmp_path: Path) -> None:
-    settings = TrainingSettings.of(QUICK)
+    settings = TrainingSettings.from_document(QUICK)
     first_run = train_link_model(settings, training_split, seed=3, folder=tmp_path)
     weight_bytes = (tmp_path / "model.safetensors").read_bytes()
 
@@ -277,20 +279,20 @@ def test_a_finished_training_is_not_done_again(training_split: Split, tmp_path: 
         ({"model": "transe", "corrupt": "head"}, "corrupt must be a list"),
         ({"model": "transe", "corrupt": ["hat"]}, r"corrupt\[0\] is not one of head, relation, tail"),
         ({"model": "transe", "paper": {"head": [1.0, 2.0]}}, r"paper\.head must have at least 4 entries"),
-        ({"model": "transe", "arguments": {1: 2}}, "the names in arguments must be texts"),
+        ({"model": "transe", "arguments": {1: 2}}, "the names in arguments must be text"),
         ({"model": "transe", "reciprocal": True}, "reciprocal relations are not trained"),
         ({"model": "transe", "arguments": {"dimension": 3}}, "does not take these arguments"),
     ],
 )
 def test_wrong_link_prediction_settings_are_a_clear_error(document: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        zoo.build_link_model(TrainingSettings.of(document), N, R, seed=0)
+        zoo.build_link_model(TrainingSettings.from_document(document), N, R, seed=0)
 
 
 def test_settings_survive_json(tmp_path: Path) -> None:
     for settings_path in PAPER:
         settings = TrainingSettings.read(settings_path)
-        reread_settings = TrainingSettings.of(json.loads(json.dumps(settings.as_dict())))
+        reread_settings = TrainingSettings.from_document(json.loads(json.dumps(settings.as_dict())))
         assert json.dumps(reread_settings.as_dict()) == json.dumps(settings.as_dict())
     damaged_path = tmp_path / "x.yaml"
     damaged_path.write_text("model: [transe")

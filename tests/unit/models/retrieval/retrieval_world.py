@@ -24,33 +24,33 @@ RELATIONS = ("isa", "inverse_isa")
 TUNING = FineTuning(learning_rate=2e-3, epochs=4, patience=4, batch=8, varied=True)
 
 
-def bright_squares_picture(shown: Sequence[int], seed: int) -> Tensor:
+def bright_squares_picture(squares: Sequence[int], seed: int) -> Tensor:
     """A grey picture (1, 32, 32) with a bright square for each concept that it shows."""
     pixels = np.random.default_rng(seed).integers(0, 60, (32, 32)).astype(np.uint8)
-    for concept in shown:
+    for concept in squares:
         top_edge, left_edge = 16 * (concept // 2), 16 * (concept % 2)
         pixels[top_edge + 2 : top_edge + 14, left_edge + 2 : left_edge + 14] = 220
     return torch.from_numpy(pixels)[None]
 
 
-def shown_by(count: int, seed: int) -> list[list[int]]:
+def random_squares(count: int, seed: int) -> list[list[int]]:
     """Which concepts each of so many pictures shows."""
     generator = np.random.default_rng(seed)
     return [sorted(np.flatnonzero(generator.random(len(CONCEPTS)) < 0.4).tolist()) for _ in range(count)]
 
 
-def picture_report(shown: Sequence[int], number: int) -> str:
+def picture_report(squares: Sequence[int], number: int) -> str:
     """What a report says of a picture: what is present and one thing that is not; no two reports are the same."""
     absent_concept = next(
-        concept for concept in range(len(CONCEPTS)) if concept not in shown or len(shown) == len(CONCEPTS)
+        concept for concept in range(len(CONCEPTS)) if concept not in squares or len(squares) == len(CONCEPTS)
     )
-    findings_text = " and ".join(CONCEPTS[concept] for concept in shown) or "nothing"
+    findings_text = " and ".join(CONCEPTS[concept] for concept in squares) or "nothing"
     return f"There is {findings_text}. No {CONCEPTS[absent_concept]}. Study {number}."
 
 
 def example_pairs(count: int, seed: int) -> PairExamples:
     """Pairs of a picture and its report."""
-    concepts_by_image = shown_by(count, seed)
+    concepts_by_image = random_squares(count, seed)
     pairs = [
         Pair(
             f"{seed}-{pair_number}",
@@ -74,7 +74,7 @@ def example_pairs(count: int, seed: int) -> PairExamples:
 
 def picture_graph(count: int = 24, seed: int = 5) -> tuple[Knowledge, Tensor]:
     """A graph of pictures: POSITIVE to what they show, NEGATIVE or UNCERTAIN to one thing that they do not."""
-    concepts_by_image = shown_by(count, seed)
+    concepts_by_image = random_squares(count, seed)
     stances = []
     for image_index, image_concepts in enumerate(concepts_by_image):
         stances += [(image_index, 0, concept) for concept in image_concepts]

@@ -11,7 +11,7 @@ import torch
 from kgp_models.generator.language import small_tokenizer
 from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.encode import open_encoder
-from kgp_models.retrieval.inputs import vectors_of_texts
+from kgp_models.retrieval.inputs import text_embeddings
 from kgp_models.retrieval.settings import FineTuning, RetrievalSettings
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.small_backbone import small_backbone
@@ -40,7 +40,7 @@ def test_a_model_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     backbone = saved(tmp_path)
     loaded = checkpoint.load_retrieval_model(tmp_path)
     report_texts = ["There is effusion.", "No edema. Study 7."]
-    assert torch.allclose(vectors_of_texts(loaded, report_texts), vectors_of_texts(backbone, report_texts), atol=5e-3)
+    assert torch.allclose(text_embeddings(loaded, report_texts), text_embeddings(backbone, report_texts), atol=5e-3)
     images = world.example_pairs(3, 1).images
     difference = loaded.embed_images(images) - backbone.embed_images(images)
     assert float(difference.detach().abs().max()) < 5e-3  # kept in half precision
@@ -78,22 +78,22 @@ def test_a_damaged_model_is_one_clear_error(damage: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("document", "what"),
+    ("document", "problem"),
     [
         ({"metod": "backbone"}, "there is no setting metod"),
         ({"method": "clip"}, "method is not one of"),
         ({"tuning": {"epochs": 0}}, "tuning.epochs must be more than 0"),
         ({"tuning": {"learning_rate": "fast"}}, "tuning.learning_rate must be a number"),
         ({"tuning": {"patience": float("nan")}}, "tuning.patience must be a whole number"),
-        ({"small": {"pixels": 100}}, "no multiple of 32"),
+        ({"small": {"pixels": 100}}, "not a multiple of 32"),
         ({"fashion": {"nearest": 11}}, "nearest is more than prototypes"),
         ({"knowledge": {"prompt": "x"}}, "a prompt has no {}"),
         ([], "must be a mapping"),
     ],
 )
-def test_settings_that_are_wrong_are_one_clear_error(document: object, what: str) -> None:
-    with pytest.raises(InputError, match=what):
-        RetrievalSettings.of(document)
+def test_settings_that_are_wrong_are_one_clear_error(document: object, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        RetrievalSettings.from_document(document)
 
 
 def test_the_papers_settings_are_the_defaults() -> None:
@@ -103,4 +103,4 @@ def test_the_papers_settings_are_the_defaults() -> None:
         assert settings.tuning == FineTuning()
         assert (settings.tuning.learning_rate, settings.tuning.epochs, settings.tuning.patience) == (1e-4, 30, 3)
         assert settings.method == method
-        assert RetrievalSettings.of(settings.as_dict()) == settings
+        assert RetrievalSettings.from_document(settings.as_dict()) == settings

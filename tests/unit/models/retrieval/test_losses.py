@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgp_models.retrieval.losses import both_ways, contrastive, distillation, image_text
+from kgp_models.retrieval.losses import contrastive, distillation, image_text, symmetric_contrastive
 
 
 def _loss_by_definition(logits: np.ndarray, positive: np.ndarray, ignored: np.ndarray, weights: np.ndarray) -> float:
@@ -48,7 +48,7 @@ def test_with_one_positive_a_row_it_is_clips_cross_entropy() -> None:
     diagonal = torch.eye(5, dtype=torch.bool)
     plain_loss = torch.nn.functional.cross_entropy
     expected = (plain_loss(logits, torch.arange(5)) + plain_loss(logits.T, torch.arange(5))) / 2
-    assert float(both_ways(logits, diagonal)) == pytest.approx(float(expected))
+    assert float(symmetric_contrastive(logits, diagonal)) == pytest.approx(float(expected))
 
 
 def test_an_equal_report_is_a_positive_and_no_negative() -> None:

@@ -31,7 +31,7 @@ FASHION = FashionSettings(concepts=2, prototypes=3, nearest=2)
 
 
 def mentioned(count: int, seed: int) -> list[list[int]]:
-    return world.shown_by(count, seed)
+    return world.random_squares(count, seed)
 
 
 def weights_after(folder: Path, alignment: Alignment | None, weight: float = 0.5) -> Tensor:

@@ -47,7 +47,7 @@ def test_no_word_of_a_long_text_is_left_out() -> None:
 
 def test_it_finds_unseen_images_far_better_than_chance(tmp_path: Path) -> None:
     study_set.build_study_set(tmp_path, 60, 29)
-    image_pairs, _ = pairs.read_pairs("mimic-cxr", tmp_path)
+    image_pairs = pairs.read_pairs("mimic-cxr", tmp_path).pairs
     encoder = open_encoder("small")
     groups = pairs.pair_groups(image_pairs)
     texts = [
@@ -55,7 +55,7 @@ def test_it_finds_unseen_images_far_better_than_chance(tmp_path: Path) -> None:
         for group in range(60)
     ]
     image_vectors = encoder.images([pair.path for pair in image_pairs])
-    scores = metrics.both(image_vectors, encoder.texts(texts), groups)["text_to_image"]
+    scores = metrics.retrieval_scores(image_vectors, encoder.texts(texts), groups)["text_to_image"]
     chance_means = metrics.chance(list(range(60)), groups).means()
     assert scores.means()["R@10"] > 3 * chance_means["R@10"]
     assert scores.means()["MRR"] > 2 * chance_means["MRR"]

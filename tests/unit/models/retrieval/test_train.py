@@ -140,7 +140,7 @@ def test_an_interrupted_retrieval_training_loses_no_step(method: str, tmp_path: 
     fashion_settings = FashionSettings(drawn=2)  # by the epoch's random numbers
 
     def tuned(folder: Path, backbone: Backbone, progress: Progress = no_progress) -> RetrievalTrainingResult:
-        mentions = world.shown_by(16, 1)
+        mentions = world.random_squares(16, 1)
         alignment = Alignment(knowledge, graph_images, mentions, fashion_settings) if method == "fashionklip" else None
         return fine_tune(backbone, train_pairs, valid_pairs, TUNING, folder, 3, alignment, 0.5, progress)
 
@@ -249,7 +249,7 @@ def test_varied_pictures_stay_pictures_and_are_never_mirrored() -> None:
 
 
 def _stored(folder: Path, number: int) -> Pair:
-    [concepts] = world.shown_by(1, number)
+    [concepts] = world.random_squares(1, number)
     image_path = folder / f"{number}.png"
     Image.fromarray(world.bright_squares_picture(concepts, number)[0].numpy()).save(image_path)
     return Pair(str(number), image_path, world.picture_report(concepts, number), str(number), str(number), "AP", "Tiny")
@@ -283,7 +283,7 @@ def test_pictures_are_kept_and_read_again_when_a_file_changes(tmp_path: Path) ->
 
 
 def test_reading_pictures_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kgp_models.retrieval.inputs.KEPT", 4)
+    monkeypatch.setattr("kgp_models.retrieval.inputs.IMAGES_PER_FILE", 4)
     image_paths = [tmp_path / f"{number}.png" for number in range(10)]
     for number, image_path in enumerate(image_paths):
         Image.new("L", (40, 40), 20 * number + 5).save(image_path)
@@ -297,7 +297,7 @@ def test_reading_pictures_goes_on_where_it_was_stopped(tmp_path: Path, monkeypat
         image_paths, picture_form, cache_folder, progress=lambda number, total, **_: read_counts.append(number)
     )
     assert read_counts == [5, 6, 7, 8, 9, 10]
-    assert resumed.kept == complete.kept == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert resumed.readable == complete.readable == [0, 1, 2, 3, 4, 6, 7, 8, 9]
     assert torch.equal(resumed.values, complete.values)
 
 

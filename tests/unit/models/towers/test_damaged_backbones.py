@@ -103,7 +103,7 @@ class TestFolderWithoutBackbone:
         with pytest.raises(UsageError, match="offline has no folder"):
             open_backbone("offline:x")
         for spec in ("clip", "clip:", f"clip:{tmp_path / 'missing'}"):
-            with pytest.raises(InputError, match="weights are not there") as refusal:
+            with pytest.raises(InputError, match="weights do not exist") as refusal:
                 open_encoder(spec)
             assert "hf download flaviagiammarino/pubmed-clip-vit-base-patch32 --local-dir" in refusal.value.hint
 

@@ -16,7 +16,7 @@ transformers = pytest.importorskip("transformers")
 from kgp_models.retrieval.encode import BackboneEncoder, TextEncoder, open_encoder  # noqa: E402
 from kgp_models.towers.backbone import WIDTH, Picture  # noqa: E402
 from kgp_models.towers.backbones import open_backbone, open_text  # noqa: E402
-from kgplatform.construct.select import encoder_of  # noqa: E402
+from kgplatform.construct.select import build_encoder  # noqa: E402
 from kgplatform.errors import InputError, UsageError  # noqa: E402
 from kgplatform.search.encoder import Encoder  # noqa: E402
 from tests.unit.models.towers import released_forms  # noqa: E402
@@ -101,12 +101,12 @@ class TestEncoders:
             encoder.images([tmp_path / "x.png"])
 
 
-class TestChoiceOfStudies:
+class TestStudyChoice:
     """The same towers as encoders of ``kgp construct select``, which reads more than the first 77 tokens."""
 
     def test_biomedclips_text_tower(self, saved_backbones: dict[str, tuple[str, Path, Any]]) -> None:
         _, model_folder, model = saved_backbones["biomedclip"]
-        vectors = encoder_of(f"open-clip:{model_folder}")(TEXTS)
+        vectors = build_encoder(f"open-clip:{model_folder}")(TEXTS)
         tokenizer = open_clip.get_tokenizer(f"local-dir:{model_folder}", context_length=256)
         with torch.no_grad():
             np.testing.assert_allclose(vectors, model.encode_text(tokenizer(TEXTS)).numpy(), atol=1e-5)
@@ -119,7 +119,7 @@ class TestChoiceOfStudies:
             transformers.BertModel(
                 bert(model_folder, save_bert_tokenizer(model_folder)), add_pooling_layer=False
             ).save_pretrained(model_folder)
-        encode = encoder_of(f"{kind}:{model_folder}")
+        encode = build_encoder(f"{kind}:{model_folder}")
         long_text = "effusion " * 100
         first_vector, second_vector, endless_vector = encode(
             [long_text, long_text + "heart", long_text + "heart " * 300]
@@ -141,4 +141,4 @@ class TestChoiceOfStudies:
             (tmp_path / "c" / "open_clip_pytorch_model.bin").unlink()
         emptied(tmp_path / "c", lack)
         with pytest.raises(InputError, match=f"no backbone of the kind {kind} here"):
-            encoder_of(f"{kind}:{tmp_path / 'c'}")
+            build_encoder(f"{kind}:{tmp_path / 'c'}")

@@ -203,12 +203,12 @@ class TestFolderWithoutVisionEncoder:
     """A folder that holds no encoder is one clear line, and nothing of it is run."""
 
     @pytest.mark.parametrize("kind", ["medclip-vit", "medclip-resnet"])
-    @pytest.mark.parametrize("whole", [True, False])
-    def test_pickles_never_run(self, tmp_path: Path, kind: str, whole: bool) -> None:
+    @pytest.mark.parametrize("is_archive", [True, False])
+    def test_pickles_never_run(self, tmp_path: Path, kind: str, is_archive: bool) -> None:
         canary_path = tmp_path / "ran"
         content = {"vision_model.model.x": HostileVisionPickle(canary_path)}
         weights_path = tmp_path / "pytorch_model.bin"
-        if whole:
+        if is_archive:
             torch.save(content, weights_path)
         else:
             weights_path.write_bytes(pickle.dumps(content))
@@ -248,7 +248,7 @@ class TestFolderWithoutVisionEncoder:
         with pytest.raises(UsageError, match="no vision encoder called dino"):
             open_vision("dino:x")
         for encoder_spec in ("clip", "clip:", f"clip:{tmp_path / 'missing'}"):
-            with pytest.raises(InputError, match="weights are not there"):
+            with pytest.raises(InputError, match="weights do not exist"):
                 open_vision(encoder_spec)
 
 

@@ -33,7 +33,7 @@ from kgp_models.towers.backbones import open_backbone, open_text
 from kgp_models.towers.feature_cache import load_or_compute
 from kgp_models.towers.small_vision import SmallVision
 from kgp_models.training.model_files import require_model_folder
-from kgp_models.training.training_state import OF, TrainingState, claim
+from kgp_models.training.training_state import CLAIM_FILE, TrainingState, claim
 from kgp_models.vqa import checkpoint as vqa
 from kgplatform import training_folder
 from kgplatform.errors import InputError, UsageError
@@ -87,7 +87,7 @@ def test_the_state_of_a_training_is_refused_and_left_as_it_is(tmp_path: Path, da
 
 
 def test_the_notes_of_a_training_are_not_waited_for(tmp_path: Path) -> None:
-    fifo(tmp_path / OF)
+    fifo(tmp_path / CLAIM_FILE)
     with pytest.raises(InputError, match="the note on the training is damaged"):
         claim(tmp_path, {"seed": 1})
     fifo(tmp_path / training_folder.MARK)
@@ -110,7 +110,7 @@ def test_pictures_that_were_kept_are_read_again(tmp_path: Path, damage: Damage) 
         tmp_path / "cache",
         progress=lambda read_count, total, **_: read_counts.append(read_count),
     )
-    assert (read_counts, reread.kept) == ([1, 2], original.kept)
+    assert (read_counts, reread.readable) == ([1, 2], original.readable)
     assert torch.equal(reread.values, original.values)
     assert np.load(cache_path)["kept"].tolist() == [0, 1], "it is whole again"
 

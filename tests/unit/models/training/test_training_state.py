@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kgp_models.training.training_state import OF, TrainingState, claim
+from kgp_models.training.training_state import CLAIM_FILE, TrainingState, claim
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Checkpoints
 
@@ -20,17 +20,17 @@ def test_the_same_training_goes_on_and_another_one_is_refused(tmp_path: Path) ->
     work_folder = tmp_path / "work"
     claim(work_folder, {"settings": {"epochs": 3}, "seed": 1})
     claim(work_folder, {"seed": 1, "settings": {"epochs": 3}})
-    with pytest.raises(InputError, match=r"an unfinished training of other settings or data is here \(other seed\)"):
+    with pytest.raises(InputError, match=r"an unfinished training with other settings or data is here \(other seed\)"):
         claim(work_folder, {"settings": {"epochs": 3}, "seed": 2})
     with pytest.raises(InputError, match=r"\(other graph, settings\)"):
         claim(work_folder, {"settings": {"epochs": 4}, "seed": 1, "graph": "abc"})
-    assert [file_path.name for file_path in work_folder.iterdir()] == [OF]
+    assert [file_path.name for file_path in work_folder.iterdir()] == [CLAIM_FILE]
 
 
 def test_a_training_of_version_0_1_goes_on(tmp_path: Path) -> None:
     about = {"seed": 1, "settings": {"epochs": 3}}
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    (tmp_path / OF).write_text(json.dumps({"sha256": digest}), encoding="utf-8")
+    (tmp_path / CLAIM_FILE).write_text(json.dumps({"sha256": digest}), encoding="utf-8")
     with pytest.raises(InputError, match="other settings or data"):
         claim(tmp_path, {**about, "seed": 2})
     claim(tmp_path, about)
@@ -38,7 +38,7 @@ def test_a_training_of_version_0_1_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"sha256": 3}', "{}"])
 def test_a_damaged_note_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / OF).write_text(content, encoding="utf-8")
+    (tmp_path / CLAIM_FILE).write_text(content, encoding="utf-8")
     with pytest.raises(InputError):
         claim(tmp_path, {"seed": 1})
 

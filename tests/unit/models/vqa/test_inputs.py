@@ -13,11 +13,11 @@ from torch import Tensor
 pytest.importorskip("torch_geometric")
 from kgp_models.towers.feature_cache import load_or_compute
 from kgp_models.vqa import build
-from kgp_models.vqa.batch import IMAGE, PICTURED, SEED, SEEN, TOLD
+from kgp_models.vqa.batch import HAS_EVIDENCE, IMAGE, LIKELIHOOD, PICTURED, SEED
 from kgp_models.vqa.evidence import MIN_IMAGES, RIDGE, ImageEvidence
 from kgp_models.vqa.inputs import PathTexts
 from kgp_models.vqa.settings import VQASettings
-from kgp_models.vqa.tower_features import images_of, texts_of, vectors_of
+from kgp_models.vqa.tower_features import encode_images, encode_text_vectors, encode_texts
 from kgplatform.datasets.knowledge import GraphImage, Knowledge
 from kgplatform.errors import InputError
 from kgplatform.vqa.subgraph import EMPTY, Neighbourhoods
@@ -27,7 +27,7 @@ from tests.unit.models.vqa import vqa_world as world
 pytestmark = pytest.mark.slow  # heavy libraries
 
 
-class TestKept:
+class TestFeatureCache:
     """What towers make is made once."""
 
     def test_it_is_made_once_for_a_backbone_and_what_it_is_given(self, tmp_path: Path) -> None:
@@ -85,33 +85,33 @@ class TestKept:
         world.write_pictures(tmp_path / "p", 3, 1)
         image_paths = {f"{number}": tmp_path / "p" / f"{number}.png" for number in range(3)}
         backbone = world.tiny_frozen_backbone()
-        original = images_of(backbone, image_paths, tmp_path / "cache")
+        original = encode_images(backbone, image_paths, tmp_path / "cache")
         (tmp_path / "p" / "1.png").write_bytes((tmp_path / "p" / "0.png").read_bytes())
-        reread = images_of(backbone, image_paths, tmp_path / "cache")
+        reread = encode_images(backbone, image_paths, tmp_path / "cache")
         assert not torch.equal(original.vectors[1], original.vectors[0])
         assert torch.equal(reread.vectors[1], reread.vectors[0])
 
     def test_a_damaged_image_is_told_and_left_out(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         world.write_pictures(tmp_path / "p", 3, 1)
         (tmp_path / "p" / "1.png").write_bytes(b"no image")
-        image_features = images_of(
+        image_features = encode_images(
             world.tiny_frozen_backbone(), {f"{number}": tmp_path / "p" / f"{number}.png" for number in range(3)}
         )
-        assert dict(image_features.known) == {"0": 0, "2": 1}
+        assert dict(image_features.row_by_name) == {"0": 0, "2": 1}
         assert len(image_features.vectors) == len(image_features.regions) == 2
         assert len(caplog.messages) == 1
         with pytest.raises(InputError):
-            images_of(world.tiny_frozen_backbone(), {"1": tmp_path / "p" / "1.png"})
+            encode_images(world.tiny_frozen_backbone(), {"1": tmp_path / "p" / "1.png"})
 
 
 def test_words_are_padded_and_vectors_are_those_of_the_texts() -> None:
     backbone, texts = world.tiny_frozen_backbone(), ["effusion", "is there a nodule or an effusion here", "edema?"] * 40
-    text_features = texts_of(backbone, texts)
+    text_features = encode_texts(backbone, texts)
     assert text_features.words.shape[:2] == text_features.mask.shape
     assert text_features.mask.sum(1).min() < text_features.mask.shape[1]
-    torch.testing.assert_close(vectors_of(backbone, texts), text_features.vectors, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(encode_text_vectors(backbone, texts), text_features.vectors, atol=1e-5, rtol=1e-4)
     weight = torch.nn.Parameter(torch.ones(text_features.vectors.shape[1]))
-    torch.autograd.backward((vectors_of(backbone, texts[:2]) * weight).sum())  # it can be learnt from
+    torch.autograd.backward((encode_text_vectors(backbone, texts[:2]) * weight).sum())  # it can be learnt from
 
 
 class TestEvidence:
@@ -139,7 +139,7 @@ class TestEvidence:
             if generator.random() < 0.7
         ]
         vectors = generator.normal(size=(40, 5)) * [1, 2, 3, 4, 5]
-        evidence = ImageEvidence.of(
+        evidence = ImageEvidence.learn(
             self.knowledge(stances, 40), torch.from_numpy(vectors).float(), torch.ones(40, dtype=torch.bool)
         )
         for concept in range(2):
@@ -170,14 +170,16 @@ class TestEvidence:
         stances = [(image_number, 0 if image_number < 20 else 2, 0) for image_number in range(40)] + [
             (image_number, 0, 1) for image_number in range(MIN_IMAGES - 1)
         ]
-        evidence = ImageEvidence.of(self.knowledge(stances, 40), vectors, torch.ones(40, dtype=torch.bool))
+        evidence = ImageEvidence.learn(self.knowledge(stances, 40), vectors, torch.ones(40, dtype=torch.bool))
         assert evidence.informative.tolist() == [True, False, False]
         likelihoods = evidence(torch.tensor([[1.0], [-1.0]]))
         assert likelihoods[0, 0] > 0.6 > 0.4 > likelihoods[1, 0]
         assert likelihoods[:, 1:].abs().sum() == 0
 
     def test_without_pictures_it_says_nothing(self) -> None:
-        evidence = ImageEvidence.of(self.knowledge([(0, 0, 0)], 1), torch.ones(1, 4), torch.zeros(1, dtype=torch.bool))
+        evidence = ImageEvidence.learn(
+            self.knowledge([(0, 0, 0)], 1), torch.ones(1, 4), torch.zeros(1, dtype=torch.bool)
+        )
         assert not evidence.informative.any()
         assert evidence(torch.randn(3, 4)).abs().sum() == 0
 
@@ -189,15 +191,17 @@ class TestPaths:
         graph = world.remedy_knowledge(tmp_path)
         neighbourhoods = Neighbourhoods(graph, images=False)
         zorevane, effusion = graph.cuis.index(world.CUIS[4]), 0
-        direct = neighbourhoods.of([zorevane, effusion])
+        direct = neighbourhoods.subgraph([zorevane, effusion])
         path_texts = PathTexts(world.tiny_frozen_backbone(), graph, [direct, EMPTY])
         paths_by_text = {path.text: path for path in path_texts.paths(direct)}
         assert paths_by_text["zorevane may treat effusion"][1:] == (1.0, ())  # both are named by the question
         assert paths_by_text["zorevane may treat pneumothorax"][1:] == (0.5, (1,))
-        indirect = neighbourhoods.of([zorevane, graph.cuis.index(world.CUIS[8])])  # ralumab treats pneumothorax, too
+        indirect = neighbourhoods.subgraph(
+            [zorevane, graph.cuis.index(world.CUIS[8])]
+        )  # ralumab treats pneumothorax, too
         long_paths = [path for path in path_texts.paths(indirect) if "; " in path.text]
         assert long_paths == [("zorevane may treat pneumothorax; ralumab may treat pneumothorax", 1.0, (1,))]
-        assert path_texts.of(EMPTY) == ((), ())
+        assert path_texts.rows_and_paths(EMPTY) == ((), ())
 
 
 def test_a_batch_tells_of_each_node_what_it_is(tmp_path: Path) -> None:
@@ -210,9 +214,9 @@ def test_a_batch_tells_of_each_node_what_it_is(tmp_path: Path) -> None:
     examples.paths = None
     batch = examples.batch([0, 1, 2])
     assert len(batch) == 3
-    assert 1 not in batch.of.tolist()
+    assert 1 not in batch.question_index.tolist()
     nodes = examples.subgraphs[0].nodes.tolist() + examples.subgraphs[2].nodes.tolist()
-    assert batch.places.tolist() == nodes
+    assert batch.graph_rows.tolist() == nodes
     for node_row, node in enumerate(nodes):
         is_image = node >= len(world.CUIS)
         assert bool(batch.flags[node_row, IMAGE]) == is_image
@@ -220,10 +224,10 @@ def test_a_batch_tells_of_each_node_what_it_is(tmp_path: Path) -> None:
         assert bool(batch.names[node_row].any()) != is_image
         assert bool(batch.pictures[node_row].any()) == is_image
         if not is_image:
-            question = 0 if batch.of[node_row] == 0 else 2
-            is_shown = examples.graph.shown[examples.image_rows[question], node]
-            assert batch.flags[node_row, SEEN] == is_shown
-            assert bool(batch.flags[node_row, TOLD]) == bool(examples.graph.evidence.informative[node])
+            question = 0 if batch.question_index[node_row] == 0 else 2
+            is_shown = examples.graph.likelihoods[examples.image_rows[question], node]
+            assert batch.flags[node_row, LIKELIHOOD] == is_shown
+            assert bool(batch.flags[node_row, HAS_EVIDENCE]) == bool(examples.graph.evidence.informative[node])
     first_subgraph = examples.subgraphs[0]
     assert batch.flags[: len(first_subgraph.nodes), SEED].tolist() == [1.0] * first_subgraph.seeds + [0.0] * (
         len(first_subgraph.nodes) - first_subgraph.seeds

@@ -100,7 +100,7 @@ def test_an_agent_at_a_hub_may_go_by_the_most_relevant_edges_forth_and_back() ->
     edge_rows = [(number, 0, 0) if number % 2 else (0, 1, number) for number in range(1, edge_count + 1)]
     hub_subgraph = Subgraph(np.arange(edge_count + 1), np.array(edge_rows), 1)
     graph = join_subgraphs([hub_subgraph], 2)
-    questions = replace(_question_batch(), of=graph.of, ends=graph.ends, kinds=graph.kinds)
+    questions = replace(_question_batch(), question_index=graph.question_index, ends=graph.ends, kinds=graph.kinds)
     action_table = actions(questions)
     assert action_table.shape == (edge_count + 2, MAX_ACTIONS + 1)
     offered_edges = action_table[0, :MAX_ACTIONS]

@@ -17,7 +17,7 @@ FOLDER = ROOT / "benchmarks" / "vqa" / "settings"
 def test_the_settings_in_the_repository(path: Path) -> None:
     settings = VQASettings.read(path)
     assert settings.method == path.stem
-    assert VQASettings.of(settings.as_dict()) == settings
+    assert VQASettings.from_document(settings.as_dict()) == settings
 
 
 @pytest.mark.parametrize("folder", ["paper", "code", "offline", "small"])
@@ -60,4 +60,4 @@ def test_the_papers_and_the_codes_settings() -> None:
 )
 def test_what_is_wrong_is_refused(document: object, about: str) -> None:
     with pytest.raises(InputError, match=about):
-        VQASettings.of(document)
+        VQASettings.from_document(document)

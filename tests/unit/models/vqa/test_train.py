@@ -14,7 +14,7 @@ from torch import nn
 pytest.importorskip("torch_geometric")
 from kgp_models.vqa import build, checkpoint
 from kgp_models.vqa.base import Method
-from kgp_models.vqa.inputs import positives_of
+from kgp_models.vqa.inputs import positive_pairs
 from kgp_models.vqa.settings import METHODS, PLAIN, Tuning, VQASettings
 from kgp_models.vqa.train import probabilities, scheduled_rate, train_vqa_method
 from kgplatform.errors import InputError
@@ -41,7 +41,7 @@ def vqa_training_inputs(tmp_path_factory: pytest.TempPathFactory) -> build.VQAIn
 
 
 @pytest.fixture(scope="module")
-def prepared_inputs(vqa_training_inputs: build.VQAInputs) -> build.Seen:
+def prepared_inputs(vqa_training_inputs: build.VQAInputs) -> build.QuestionFeatures:
     return build.encode_questions(
         world.tiny_frozen_backbone(), vqa_training_inputs.questions.questions, vqa_training_inputs
     )
@@ -49,7 +49,7 @@ def prepared_inputs(vqa_training_inputs: build.VQAInputs) -> build.Seen:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_learns_its_training_questions(
-    method: str, vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    method: str, vqa_training_inputs: build.VQAInputs, prepared_inputs: build.QuestionFeatures, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method=method, tuning=replace(TUNING, epochs=25))  # type: ignore[arg-type]
     question_set = vqa_training_inputs.questions
@@ -58,16 +58,18 @@ def test_every_method_learns_its_training_questions(
     )  # so that the best epoch is of these
     model = build.fit(settings, replace(vqa_training_inputs, questions=learnt_set), prepared_inputs, tmp_path, 1)
     assert model.trained.history[-1]["answer"] < model.trained.history[0]["answer"]
-    train_examples = model.given.parts["train"]
+    train_examples = model.training_data.parts["train"]
     assert all(subgraph is EMPTY for subgraph in train_examples.subgraphs) == (method in PLAIN)
     if method not in PLAIN:  # what remedies treat is in the graph, and half of the questions ask about it
         accuracy = ((probabilities(model.method, train_examples) >= 0.5) == (train_examples.yes.numpy() > 0)).mean()
         assert accuracy > max(train_examples.yes.mean(), 1 - train_examples.yes.mean())
-    assert len(model.test.said) == len(vqa_training_inputs.questions.parts["test"]) == len(model.questions)
+    assert len(model.test.probabilities) == len(vqa_training_inputs.questions.parts["test"]) == len(model.questions)
 
 
 @pytest.mark.parametrize("graph", ["empty", "shuffled", "no-stance"])
-def test_the_graphs_controls(graph: str, vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen) -> None:
+def test_the_graphs_controls(
+    graph: str, vqa_training_inputs: build.VQAInputs, prepared_inputs: build.QuestionFeatures
+) -> None:
     settings = replace(SETTINGS, method="krisp", graph=graph)  # type: ignore[arg-type]
     control = build.prepared(settings, vqa_training_inputs, prepared_inputs, 3)
     full_graph = build.prepared(replace(SETTINGS, method="krisp"), vqa_training_inputs, prepared_inputs, 3)
@@ -85,7 +87,7 @@ def test_the_graphs_controls(graph: str, vqa_training_inputs: build.VQAInputs, p
 
 
 def test_a_training_does_not_go_on_with_other_subgraphs(
-    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.QuestionFeatures, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=1))
     build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "work", 1)
@@ -94,12 +96,12 @@ def test_a_training_does_not_go_on_with_other_subgraphs(
         {word for example in vqa_training_inputs.questions.questions for word in example.text.split() if word.isalpha()}
     )
     names_path.write_text("cui,name\n" + "".join(f"C0000000,{word}\n" for word in words))
-    with pytest.raises(InputError, match="an unfinished training of other settings or data"):
+    with pytest.raises(InputError, match="an unfinished training with other settings or data"):
         build.fit(settings, replace(vqa_training_inputs, lexicon=(names_path,)), prepared_inputs, tmp_path / "work", 1)
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_been(
-    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.QuestionFeatures, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="ekgrl", tuning=replace(TUNING, epochs=3))  # it draws its walks by chance
     uninterrupted = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "whole", 5)
@@ -124,7 +126,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
 
 
 def test_progress_has_the_loss(
-    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.QuestionFeatures, tmp_path: Path
 ) -> None:
     records = {subject: ProgressRecord() for subject in ("graph", "krisp, steps")}
     settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=2))
@@ -136,7 +138,7 @@ def test_progress_has_the_loss(
 
 
 def test_an_interrupted_training_loses_no_step(
-    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.QuestionFeatures, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="ekgrl", tuning=replace(TUNING, epochs=2))
     uninterrupted = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "whole", 5)
@@ -155,15 +157,15 @@ def test_an_interrupted_training_loses_no_step(
 
 
 def test_it_stops_when_the_validation_is_no_better_and_goes_back_to_the_best(
-    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.QuestionFeatures, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, tuning=replace(TUNING, learning_rate=0.05, epochs=40, patience=2))
     model = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path, 1)
     losses = [epoch_record["valid loss"] for epoch_record in model.trained.history]
     assert model.trained.epochs < 40
     assert model.trained.best_epoch == losses.index(min(losses)) + 1 == model.trained.epochs - 2
-    predicted = torch.from_numpy(probabilities(model.method, model.given.parts["valid"])).clamp(1e-7, 1 - 1e-7)
-    expected = model.given.parts["valid"].yes.double()
+    predicted = torch.from_numpy(probabilities(model.method, model.training_data.parts["valid"])).clamp(1e-7, 1 - 1e-7)
+    expected = model.training_data.parts["valid"].yes.double()
     assert float(nn.functional.binary_cross_entropy(predicted, expected)) == pytest.approx(min(losses), abs=1e-6)
 
 
@@ -201,15 +203,19 @@ class TestRate:
     ],
 )
 def test_every_loss_is_in_the_objective(
-    method: str, losses: set[str], vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    method: str,
+    losses: set[str],
+    vqa_training_inputs: build.VQAInputs,
+    prepared_inputs: build.QuestionFeatures,
+    tmp_path: Path,
 ) -> None:
     settings = replace(SETTINGS, method=method, tuning=replace(TUNING, epochs=1, batch=1000))  # type: ignore[arg-type]
     training_data = build.prepared(settings, vqa_training_inputs, prepared_inputs, 1)
 
     def trained(left_out: str) -> list[torch.Tensor]:
         torch.manual_seed(1)
-        sizes = build.sizes_of(settings, prepared_inputs.images, prepared_inputs.texts)
-        model = build.method_of(settings, sizes, training_data.graph.kinds, positives_of(training_data.knowledge))
+        sizes = build.model_sizes(settings, prepared_inputs.images, prepared_inputs.texts)
+        model = build.build_method(settings, sizes, training_data.graph.kinds, positive_pairs(training_data.knowledge))
         all_losses = model.losses
 
         def some(batch: object) -> dict[str, torch.Tensor]:
@@ -233,7 +239,7 @@ def test_every_loss_is_in_the_objective(
 
 
 def test_what_the_method_knows_nothing_of_the_base_model_answers(
-    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.QuestionFeatures, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=1))
     base_model, model = (
@@ -242,11 +248,11 @@ def test_what_the_method_knows_nothing_of_the_base_model_answers(
         )
         for method_name in ("base", "krisp")
     )
-    subgraphs = model.given.parts["test"].subgraphs
+    subgraphs = model.training_data.parts["test"].subgraphs
     subgraphs[0] = EMPTY
-    joint_answers = model.with_base(base_model).said
-    assert joint_answers[0] == base_model.test.said[0]
-    assert (joint_answers[1:] == model.test.said[1:]).all()
+    joint_answers = model.with_base(base_model).probabilities
+    assert joint_answers[0] == base_model.test.probabilities[0]
+    assert (joint_answers[1:] == model.test.probabilities[1:]).all()
     assert all(len(subgraph) > 0 for subgraph in subgraphs[1:])
 
 
@@ -257,7 +263,7 @@ class TestOnDisk:
     def folder(
         self,
         vqa_training_inputs: build.VQAInputs,
-        prepared_inputs: build.Seen,
+        prepared_inputs: build.QuestionFeatures,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> Path:
@@ -282,8 +288,8 @@ class TestOnDisk:
         )
         return model_folder
 
-    def same(self, one: Method, other: Method) -> bool:
-        weight_pairs = zip(one.parameters(), other.parameters(), strict=True)
+    def same(self, first: Method, second: Method) -> bool:
+        weight_pairs = zip(first.parameters(), second.parameters(), strict=True)
         return all(
             torch.allclose(first_weight, second_weight, atol=1e-3) for first_weight, second_weight in weight_pairs
         )
@@ -291,9 +297,12 @@ class TestOnDisk:
     def test_it_is_read_as_it_was(self, folder: Path) -> None:
         loaded = checkpoint.load_vqa_model(folder)
         assert self.same(loaded.method, self.model.method)
-        evidence, has_evidence = self.model.given.graph.evidence, self.model.given.graph.evidence.informative
+        evidence, has_evidence = (
+            self.model.training_data.graph.evidence,
+            self.model.training_data.graph.evidence.informative,
+        )
         assert loaded.cuis == [world.CUIS[concept_index] for concept_index in has_evidence.nonzero().flatten().tolist()]
-        image_vectors = self.model.given.parts["test"].images.vectors
+        image_vectors = self.model.training_data.parts["test"].images.vectors
         torch.testing.assert_close(loaded.evidence(image_vectors), evidence(image_vectors)[:, has_evidence])
         assert "Not for clinical use" in (folder / "README.md").read_text()
 

@@ -23,7 +23,7 @@ CUIS = tuple(f"C{number:07d}" for number in range(len(FINDINGS) + len(REMEDIES))
 def write_pictures(folder: Path, count: int, seed: int) -> list[list[int]]:
     """Write pictures 0.png, 1.png, …; gives what each shows."""
     folder.mkdir(parents=True, exist_ok=True)
-    image_findings = pictures.shown_by(count, seed)
+    image_findings = pictures.random_squares(count, seed)
     for number, findings in enumerate(image_findings):
         Image.fromarray(pictures.bright_squares_picture(findings, seed * 1000 + number)[0].numpy()).save(
             folder / f"{number}.png"

@@ -59,7 +59,7 @@ class TestConsent:
                 monkeypatch.delenv(variable, raising=False)
             with judging(server, tmp_path) as judge:
                 annotate(a_report(), TAGGER, judge)
-            assert (len(server.asked), len(proxy.asked)) == (1, 0)
+            assert (len(server.requests), len(proxy.requests)) == (1, 0)
 
     @pytest.mark.parametrize(
         ("env", "sent"), [({"OPENAI_API_KEY": SECRET}, "Bearer none"), ({"KGP_LLM_API_KEY": "mine"}, "Bearer mine")]
@@ -85,7 +85,7 @@ def test_language_model_settings_outside_their_range_are_wrong_usage(wrong: dict
 
 
 def test_settings_of_yaml_are_checked() -> None:
-    llm_settings = LLMSettings.of({"model": "m", "temperature": 0, "cache": "c.sqlite", "prompt_price": 2})
+    llm_settings = LLMSettings.from_document({"model": "m", "temperature": 0, "cache": "c.sqlite", "prompt_price": 2})
     assert llm_settings == LLMSettings("m", temperature=0, cache=Path("c.sqlite"), prompt_price=2)
     wrong_mappings: list[dict[str, Any]] = [
         {},
@@ -96,4 +96,4 @@ def test_settings_of_yaml_are_checked() -> None:
     ]
     for mapping in wrong_mappings:
         with pytest.raises(UsageError, match="llm"):
-            LLMSettings.of(mapping)
+            LLMSettings.from_document(mapping)
