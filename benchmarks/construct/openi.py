@@ -43,6 +43,7 @@ SETTINGS: Final = Path(__file__).parent / "settings" / "openi.yaml"
 RESULTS: Final = Path(__file__).parent / "results"
 PARTS: Final = ("development", "held-out")
 READINGS: Final = ("stance", "indexers")
+INDEXED_RULES: Final = frozenset({"versus", "one or the other"})
 INDEXED: Final = frozenset({"versus", "vs", "probable", "probably", "likely", "most likely"})
 
 
@@ -55,10 +56,14 @@ def tagged_findings(report: Report, tagger: DictionaryTagger) -> dict[str, set[s
     """The concepts that a report shows, in each reading."""
     cuis_by_reading: dict[str, set[str]] = {reading: set() for reading in READINGS}
     for (concept, stance), evidence in annotate(report, tagger, rules()).edges.items():
-        cues = {report.sections[mention.section][slice(*mention.cue)].lower() for mention in evidence if mention.cue}
+        is_indexed = any(
+            mention.rule in INDEXED_RULES
+            or (mention.cue and report.sections[mention.section][slice(*mention.cue)].lower() in INDEXED)
+            for mention in evidence
+        )
         if stance is Stance.POSITIVE:
             cuis_by_reading["stance"].add(concept.cui)
-        if stance is Stance.POSITIVE or (stance is Stance.UNCERTAIN and cues & INDEXED):
+        if stance is Stance.POSITIVE or (stance is Stance.UNCERTAIN and is_indexed):
             cuis_by_reading["indexers"].add(concept.cui)
     return cuis_by_reading
 

@@ -28,13 +28,16 @@ class Conflicts(StrEnum):
 
 
 class MentionEvidence(NamedTuple):
-    """Where a report says it: the phrase and the cue that decided, as characters of a section."""
+    """Where a report says it: the phrase and the cue that decided, as characters of a section; and the rule whose cue it
+    is, empty where none decided.
+    """
 
     section: str
     start: int
     end: int
     cue: tuple[int, int] | None
     candidates: tuple[Candidate, ...]
+    rule: str = ""
 
     def as_json(self) -> str:
         """One line without any word of the report."""
@@ -44,6 +47,7 @@ class MentionEvidence(NamedTuple):
                 "start": self.start,
                 "end": self.end,
                 "cue": self.cue,
+                "rule": self.rule,
                 "candidates": [[candidate.cui, round(candidate.score, 3)] for candidate in self.candidates],
             }
         )
@@ -86,7 +90,8 @@ def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: 
         ):
             continue
         cue_span = None if decision.cue is None else (decision.cue.start, decision.cue.end)
-        evidence = MentionEvidence(section, mention.start, mention.end, cue_span, mention.candidates)
+        rule = "" if decision.cue is None else decision.cue.rule
+        evidence = MentionEvidence(section, mention.start, mention.end, cue_span, mention.candidates, rule)
         if conflicts is Conflicts.last:
             edges = {
                 edge_key: edge

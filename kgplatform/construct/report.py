@@ -21,6 +21,7 @@ class Report:
     image_id: str
     sections: Mapping[str, str] = field(repr=False)  # never in a log: by name, in the report's order
     image: Mapping[str, str] = field(default_factory=dict)
+    has_text: bool = True  # False where the source has no text at all: not even one without findings and impression
 
 
 class ReportSource(Protocol):

@@ -38,7 +38,9 @@ ANY: Final = "*"  # among first words: any word
 
 
 class Effect(StrEnum):
-    """What a rule does to findings; `after` and `before` are the sides of the matched words within their clause."""
+    """What a rule does to findings: those after or before the matched words, within their clause, or those within the
+    matched words themselves. Alternatives ("A or B") are left open unless another rule reaches them.
+    """
 
     ABSENT_AFTER = "absent after"
     ABSENT_BEFORE = "absent before"
@@ -53,6 +55,7 @@ class Effect(StrEnum):
     OTHER_AFTER = "other after"
     OTHER_BEFORE = "other before"
     OTHER_UNTIL_COMMA = "other until comma"
+    ALTERNATIVES = "alternatives"
     BOUNDARY = "boundary"
     NOTHING = "nothing"
     NO_FINDING = "no finding"

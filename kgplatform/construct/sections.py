@@ -55,7 +55,9 @@ _VIEW_WORDS: Final = frozenset(
 )
 _VIEW_MARKS: Final = frozenset(["chest", "cxr", "thorax"])
 _JOINED: Final = re.compile(r"[\s/&,()\[\]*_#.'’-]+")
-_BREAKS: Final = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]|<br\s*/?>|</?(?:p|div|li|ul|b|strong)\b[^>]*>|\\r\\n|\\n", re.I)
+_BREAKS: Final = re.compile(
+    r"\r\n?|[\x0b\x0c\x85\u2028\u2029]|<br\s*/?>|</?(?:p|div|li|ul|b|strong)\b[^>]*>|\\r\\n|\\n", re.I
+)
 _SPACES: Final = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _NOTHING: Final = re.compile(r"[\u200b-\u200d\u2060\ufeff]")
 _TIME: Final = re.compile(r"\d{1,2}\s*:\s*\d{2}")
@@ -154,7 +156,9 @@ def _line_header(header_match: re.Match[str]) -> _Header | None:
 
 def _stands_alone(name: str, kind: str) -> bool:
     """Whether a known name without a mark is a header: "Findings", "FINAL REPORT"; no title such as "Chest"."""
-    return name.isupper() or (kind != OTHER and name.lower() not in ("chest", "report", "comment", "body", "discussion"))
+    return name.isupper() or (
+        kind != OTHER and name.lower() not in ("chest", "report", "comment", "body", "discussion")
+    )
 
 
 def _inline_header(header_match: re.Match[str]) -> _Header | None:

@@ -16,10 +16,13 @@ from kgplatform.batches import GraphBatch, NodeRef, Reject
 from kgplatform.construct.annotate import Annotation, properties
 from kgplatform.construct.language import is_english
 from kgplatform.construct.lexicon import ConceptRelation
-from kgplatform.construct.report import SECTIONS, ReportSource
+from kgplatform.construct.report import ReportSource
 from kgplatform.construct.spread import Done, Stages, annotated
+from kgplatform.errors import InputError
+from kgplatform.wording import counted
 
-NO_TEXT: Final = "reports without findings and impression"
+NO_TEXT: Final = "reports without text"
+NO_SECTIONS: Final = "reports with text, but without findings and impression"
 NOT_ENGLISH: Final = "reports not recognised as English, whose negations are not known"
 NO_CONCEPT: Final = "reports in which no concept was found"
 
@@ -90,6 +93,7 @@ class Construction:
         concept_cuis: set[str] = set()
         image_ids: set[str] = set()
         last_batch: GraphBatch | None = None
+        self._reports_read = self._reports_with_content = 0
         annotations = self._with_progress(annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray))
         while chunk := list(islice(annotations, size)):
             batch = GraphBatch(
@@ -97,6 +101,7 @@ class Construction:
             )
             for annotation in chunk:
                 if isinstance(annotation, Annotation):
+                    self._reports_read += 1
                     self._add(batch, annotation)
             batch.stated_edges = len(batch.edges)
             concept_cuis.update(cui for label, cui in batch.nodes if label == "Concept")
@@ -104,6 +109,7 @@ class Construction:
             if last_batch is not None:
                 yield last_batch
             last_batch = batch
+        self._require_content()
         self.images = len(image_ids)
         last_batch = last_batch or GraphBatch(stated_edges=0)
         last_batch.left_out = {
@@ -120,15 +126,30 @@ class Construction:
             yield annotated_row
             self._progress(row_number, None)
 
+    def _require_content(self) -> None:
+        """Raise `InputError` where no report has findings or an impression, and `Refused` where a language model should
+        have judged the reports and did so for none.
+        """
+        if self._reports_read and not self._reports_with_content:
+            hint = "Check the columns, or the headers of the sections: FINDINGS:, IMPRESSION:."
+            reports_text = counted(self._reports_read, "reports")
+            raise InputError(f"none of {reports_text} has findings or an impression", hint, path=self.reports.files[0])
+        require_answers = getattr(self.judge, "require_answers", None)
+        if require_answers is not None:
+            require_answers()
+
     def _add(self, batch: GraphBatch, annotation: Annotation) -> None:
         image_node: NodeRef = ("Image", annotation.report.image_id)
-        if not is_english(" ".join(annotation.report.sections.values())):
-            batch.left_out[NOT_ENGLISH] = batch.left_out.get(NOT_ENGLISH, 0) + 1
+        report_text = " ".join(annotation.report.sections.values())
+        if not report_text.strip():
+            _leave_out(batch, NO_SECTIONS if annotation.report.has_text else NO_TEXT)
             return
-        if not annotation.edges:  # an image without a concept is not part of the graph
-            section_texts = [annotation.report.sections.get(section, "") for section in SECTIONS]
-            reason = NO_CONCEPT if any(section_text.strip() for section_text in section_texts) else NO_TEXT
-            batch.left_out[reason] = batch.left_out.get(reason, 0) + 1
+        self._reports_with_content += 1
+        if not is_english(report_text):
+            _leave_out(batch, NOT_ENGLISH)
+            return
+        if not annotation.edges:  # an image without a concept is not a part of the graph
+            _leave_out(batch, NO_CONCEPT)
             return
         batch.nodes[image_node] = dict(annotation.report.image)
         for (concept, stance), evidence in annotation.edges.items():
@@ -136,6 +157,10 @@ class Construction:
             type_properties = {"semantic_types": list(concept.types)} if concept.types else {}
             batch.nodes.setdefault(concept_node, {"name": concept.name, **type_properties})
             batch.edges[image_node, stance.value, concept_node] = properties(annotation, evidence, self._stages.tagger)
+
+
+def _leave_out(batch: GraphBatch, reason: str) -> None:
+    batch.left_out[reason] = batch.left_out.get(reason, 0) + 1
 
 
 def _related(relations: Sequence[ConceptRelation | Reject]) -> GraphBatch:

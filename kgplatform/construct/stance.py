@@ -48,22 +48,39 @@ from kgplatform.schema import Stance
 
 _ABSENT: Final = frozenset({Effect.ABSENT_AFTER, Effect.ABSENT_BEFORE, Effect.ABSENT_WITHIN})
 _UNCERTAIN: Final = frozenset(
-    {Effect.UNCERTAIN_AFTER, Effect.UNCERTAIN_BEFORE, Effect.UNCERTAIN_AROUND, Effect.UNCERTAIN_WITHIN}
+    {
+        Effect.UNCERTAIN_AFTER,
+        Effect.UNCERTAIN_BEFORE,
+        Effect.UNCERTAIN_AROUND,
+        Effect.UNCERTAIN_WITHIN,
+        Effect.ALTERNATIVES,
+    }
 )
 _OTHER: Final = frozenset({Effect.OTHER_AFTER, Effect.OTHER_BEFORE, Effect.OTHER_UNTIL_COMMA})
 _AFTER: Final = frozenset(
     {
-        Effect.ABSENT_AFTER, Effect.UNCERTAIN_AFTER, Effect.PRESENT_AFTER, Effect.OTHER_AFTER, Effect.UNCERTAIN_AROUND,
+        Effect.ABSENT_AFTER,
+        Effect.UNCERTAIN_AFTER,
+        Effect.PRESENT_AFTER,
+        Effect.OTHER_AFTER,
         Effect.OTHER_UNTIL_COMMA,
+        Effect.UNCERTAIN_AROUND,
     }
 )
 _BEFORE: Final = frozenset(
     {Effect.ABSENT_BEFORE, Effect.UNCERTAIN_BEFORE, Effect.PRESENT_BEFORE, Effect.OTHER_BEFORE, Effect.UNCERTAIN_AROUND}
 )
-_WITHIN: Final = frozenset({Effect.ABSENT_WITHIN, Effect.UNCERTAIN_WITHIN, Effect.PRESENT_WITHIN})
+_WITHIN: Final = frozenset(
+    {Effect.ABSENT_WITHIN, Effect.UNCERTAIN_WITHIN, Effect.PRESENT_WITHIN, Effect.ALTERNATIVES}
+)
 _RELATIVE: Final = frozenset({"which", "that", "who"})  # they part clauses, but refer to what stands right before
-_RANK: Final = {effect: 0 for effect in _OTHER} | {effect: 1 for effect in _ABSENT} | {effect: 2 for effect in _UNCERTAIN}
-_PRESENT_RANK: Final = 3
+_RANK: Final = {
+    **dict.fromkeys(Effect, 3),
+    **dict.fromkeys(_OTHER, 0),
+    **dict.fromkeys(_ABSENT, 1),
+    **dict.fromkeys(_UNCERTAIN, 2),
+    Effect.ALTERNATIVES: 4,
+}  # of several rules that reach a mention the first counts
 
 
 class _Match(NamedTuple):
@@ -104,10 +121,7 @@ class Rules:
         self._numbers = {rule.name: number for number, rule in enumerate(table.rules)}
         self._clause_words = ClauseWords.from_classes(table.classes)
         self._no_findings = frozenset(
-            key(word)
-            for rule in table.rules
-            if rule.effect is Effect.NO_FINDING
-            for word in _words_of(rule, table)
+            key(word) for rule in table.rules if rule.effect is Effect.NO_FINDING for word in _words_of(rule, table)
         )
 
     def decide(self, sections: Sequence[Tagged]) -> Verdict:
@@ -154,16 +168,15 @@ class Rules:
             number += 1
             yield Decision(Stance.POSITIVE) if position is None else _decision(mention, position, matches, sentence)
 
-    def _read(
-        self, text: str, start: int, end: int, mentions: Sequence[Mention]
-    ) -> tuple[_Sentence, Sequence[_Match]]:
+    def _read(self, text: str, start: int, end: int, mentions: Sequence[Mention]) -> tuple[_Sentence, Sequence[_Match]]:
         """The words of a sentence with its clauses, and the rules that match it."""
         words = sentence_words(text, start, end, mentions)
         texts = [word.text for word in words]
         matches = self._matches(texts)
         verbs = self._clause_words.verbs
         has_verb = [
-            is_mention(word.text) and not verbs.isdisjoint(text[word.start : word.end].lower().split()) for word in words
+            is_mention(word.text) and not verbs.isdisjoint(text[word.start : word.end].lower().split())
+            for word in words
         ]
         ends = clause_ends(texts, self._clause_words, has_verb)
         for match in matches:
@@ -199,7 +212,7 @@ def _decision(mention: Mention, position: int, matches: Sequence[_Match], senten
         return Decision(Stance.POSITIVE)
     match = min(
         reaching,
-        key=lambda match: (_RANK.get(match.rule.effect, _PRESENT_RANK), match.start - match.end, -match.number),
+        key=lambda match: (_RANK[match.rule.effect], match.start - match.end, -match.number),
     )
     cue = Cue(match.rule.name, sentence.words[match.start].start, sentence.words[match.end - 1].end)
     return Decision(_stance(match.rule.effect), cue)
@@ -209,8 +222,10 @@ def _covers(other: _Match, match: _Match) -> bool:
     """Whether the words of `match` are a part of the other's, which then counts in its place. Of two rules for the same
     words the later one of the table counts.
     """
-    if other is match or other.rule.effect is Effect.BOUNDARY or not (
-        other.start <= match.start and match.end <= other.end
+    if (
+        other is match
+        or other.rule.effect is Effect.BOUNDARY
+        or not (other.start <= match.start and match.end <= other.end)
     ):
         return False
     return other.end - other.start > match.end - match.start or other.number > match.number

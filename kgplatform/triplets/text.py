@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from kgplatform.thinking import without_thinking
+
 MAX_ENTITY: Final = 100  # characters; RadGraph's longest entities have about 60
 MAX_TRIPLETS: Final = 500  # of one image; a report has about 20
 
@@ -59,6 +61,7 @@ def serialise(triplets: Iterable[Triplet]) -> str:
 _SPACES: Final = re.compile(r"[\s,;|]+")
 _EDGES: Final = "\"'`´‘’“”()[]{}<>*#.:!?-–—_=/\\ "  # what may surround an entity and is not part of it
 _NUMBERED: Final = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s+")
+_LABEL: Final = re.compile(r"^[\s*#>-]*(?:triplets?|triples?|answer|output|result|graph|response)[\s*]*:[\s*]*", re.IGNORECASE)
 _PART: Final = re.compile(r"[;\n\r]+|\)\s*,?\s*\(")
 _NAMES: Final = {relation.value.replace("_", ""): relation for relation in Relation} | {
     "suggests": Relation.SUGGESTIVE_OF, "modifies": Relation.MODIFY,
@@ -75,10 +78,13 @@ def entity(text: str) -> str:
 
 
 def parse_triplets(reply: str) -> Parsed:
-    """The triplets in any reply of a model. What is no triplet of a known relation is left out and counted."""
+    """The triplets in any reply of a model, after its thinking. What is no triplet of a known relation is left out and
+    counted.
+    """
     triplets: dict[Triplet, None] = {}
     left_out = 0
-    for triplet_text in _PART.split(reply):
+    for triplet_text in _PART.split(without_thinking(reply)):
+        triplet_text = _LABEL.sub("", triplet_text)
         if triplet_text.strip(_EDGES).casefold() in ("", NONE):
             continue
         triplet = _triplet(_NUMBERED.sub("", triplet_text))

@@ -89,6 +89,7 @@ class IUXray:
                 image_id(DATASET, entry.study),
                 {"findings": entry.text},
                 {**image_properties, **path_entry},
+                has_text=bool(entry.text.strip()),
             )
 
     def _document(self) -> dict[str, list[Any]]:

@@ -5,6 +5,8 @@
     mimic-cxr-2.0.0-metadata.csv[.gz]                    dicom_id,subject_id,study_id,…,ViewPosition,…
     mimic-cxr-2.0.0-split.csv[.gz]                       dicom_id,study_id,subject_id,split
 
+Where the metadata's ViewPosition is empty, ViewCodeSequence_CodeMeaning names the view ("antero-posterior").
+
 The graph has one image a study, id `I` and the study's number: the first by DICOM id of the views asked for (AP, as in
 MedMKG's appendix F.1). With `every_image` the report comes once for each of them. Images need not be there; reports
 must. Sections are found by their headers.
@@ -36,6 +38,15 @@ REPORT_ROOTS: Final = (Path(), Path("mimic-cxr-reports"), Path("reports"))
 MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has about 20 kB
 
 _TABLE: Final = re.compile(r"mimic-cxr-[0-9.]+-(metadata|split)\.csv(\.gz)?")
+_VIEW_CODES: Final = {
+    "antero-posterior": "AP",
+    "postero-anterior": "PA",
+    "lateral": "LATERAL",
+    "left lateral": "LL",
+    "right lateral": "RL",
+    "left anterior oblique": "LAO",
+    "right anterior oblique": "RAO",
+}  # ViewCodeSequence_CodeMeaning, where ViewPosition is empty
 _INVENTED: Final = 90_000_000  # subjects of `kgp phantom build` begin here, MIMIC's with 1
 
 
@@ -100,6 +111,9 @@ class MIMICCXR:
         they are given, as there are 227,835 reports to open.
         """
         selected, rejects = self._chosen
+        if selected and not any((self.folder / root / "files").is_dir() for root in REPORT_ROOTS):
+            hint = "MIMIC-CXR-JPG has none: unpack mimic-cxr-reports.zip of MIMIC-CXR into this folder."
+            raise InputError("there are no reports here", hint, path=self.folder)
         yield from rejects
         for (_, study), images in groupby(selected, key=lambda image: (image.subject, image.study)):
             if studies is None or study in studies:
@@ -112,6 +126,9 @@ class MIMICCXR:
         chosen: dict[tuple[str, str], _Image] = {}
         view_filter = ViewFilter(self.views)
         for image in self._images(rejects):
+            if self.views and not image.view:
+                self.left_out["images whose view is not stated"] += 1
+                continue
             if not view_filter.admits(image.view):
                 self.left_out[f"images of other views than {', '.join(self.views)}"] += 1
                 continue
@@ -130,8 +147,9 @@ class MIMICCXR:
     def _images(self, rejects: list[Reject]) -> Iterator[_Image]:
         columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
         assert self._metadata is not None  # noqa: S101  checked at the start
-        for row_number, values in _rows(self._metadata, columns, rejects):
-            dicom_id, subject_id, study_id, view = values
+        for row_number, values in _rows(self._metadata, columns, rejects, ("ViewCodeSequence_CodeMeaning",)):
+            dicom_id, subject_id, study_id, view, view_code = values
+            view = view or _VIEW_CODES.get(view_code.casefold(), "")
             if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}", dicom_id):
                 rejects.append(
                     Reject(self._metadata, row_number, "the dicom_id is not five groups of eight hex digits")
@@ -185,7 +203,9 @@ class MIMICCXR:
                 "view": image.view,
                 "path": self._image_path(image),
             }
-            yield Report(image.study, f"I{image.study}", report_sections, image_properties)
+            yield Report(
+                image.study, f"I{image.study}", report_sections, image_properties, has_text=bool(report_text.strip())
+            )
 
     def _text(self, image: _Image) -> str | Reject:
         report_path = self._report_path(image)
@@ -213,8 +233,12 @@ class MIMICCXR:
         return f"{base_path.as_posix()}{suffix}"
 
 
-def _rows(table_path: Path, columns: Sequence[str], rejects: list[Reject]) -> Iterator[tuple[int, list[str]]]:
-    """The values of these columns with their line. Raises `InputError` for a file that is no such table."""
+def _rows(
+    table_path: Path, columns: Sequence[str], rejects: list[Reject], optional: Sequence[str] = ()
+) -> Iterator[tuple[int, list[str]]]:
+    """The values of these columns with their line, then those of the optional ones, empty where there is no such column.
+    Raises `InputError` for a file that is no such table.
+    """
     table_rows = records(table_path)
     _, header = next(table_rows, (1, []))
     if isinstance(header, str):
@@ -222,10 +246,12 @@ def _rows(table_path: Path, columns: Sequence[str], rejects: list[Reject]) -> It
     if missing := [column for column in columns if column not in header]:
         raise InputError(f"there is no column {missing[0]}", "Use the table as PhysioNet ships it.", path=table_path)
     column_indices = [header.index(column) for column in columns]
+    optional_indices = [header.index(column) if column in header else None for column in optional]
     for line_number, values in table_rows:
         if isinstance(values, str):
             rejects.append(Reject(table_path, line_number, values))
         elif len(values) == len(header):
-            yield line_number, [values[column_index].strip() for column_index in column_indices]
+            optional_values = ("" if index is None else values[index].strip() for index in optional_indices)
+            yield line_number, [*(values[column_index].strip() for column_index in column_indices), *optional_values]
         else:
             rejects.append(Reject(table_path, line_number, f"{len(values)} values, where the header has {len(header)}"))

@@ -123,7 +123,8 @@ class OpenI:
         for image_name in image_names if self.every_image else (image_names or [""])[:1]:
             view = images.get(image_name, "") if self.every_image or len(self.views) == 1 else ""
             image = {"dataset": DATASET, "study_id": uid, "path": image_name, **({"view": view} if view else {})}
-            yield Report(uid, f"I{uid}", sections, image)
+            has_text = any(text.strip() for text in sections.values())
+            yield Report(uid, f"I{uid}", sections, image, has_text=has_text)
 
 
 def _by_number(xml_path: Path) -> tuple[int, str]:

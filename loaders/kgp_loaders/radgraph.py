@@ -6,7 +6,9 @@
                           "relations": [["located_at", "2"]]}, …},
        "data_source": "MIMIC-CXR", "data_split": "train"}, …}
 
-The files of RadGraph 1.0 (train, dev, test, inference), and what RadGraph-XL writes. Where two people labelled a report
+The files of RadGraph 1.0 (train, dev, test, inference), what RadGraph-XL writes, and JSON Lines in DyGIE++'s form, as
+RadGraph-XL's annotations and DyGIE++'s predictions are published: an object a line with `doc_key`, `sentences`, `ner` or
+`predicted_ner` and `relations` or `predicted_relations`. Where two people labelled a report
 (the test files), its graphs stand side by side as `labeler_1` and `labeler_2`. Places are those of words of
 `text.split(" ")`, the last one included. Not every file keeps to that (in mocked ones nearly all places are off), so an
 entity says what its `tokens` say, and its places are passed on unchecked.
@@ -20,7 +22,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
@@ -46,7 +48,10 @@ PRESENCE_STANCE: Final[Mapping[Presence, Stance]] = {
     "uncertain": Stance.UNCERTAIN,
 }
 ELSEWHERE: Final = "RadGraph"  # the data set of a graph whose name is not a MIMIC-CXR study
+SELF_RELATIONS: Final = "relations of an entity to itself"
+NOT_A_GRAPH: Final = "radgraph_annotations"  # a list that the radgraph package adds to what it writes
 MAX_BYTES: Final = 2 << 30  # of a file
+MAX_LINE: Final = 16 << 20  # bytes of a line of JSON
 MAX_ENTITIES: Final = 5_000  # of a graph; a report has about 30
 MAX_RELATIONS: Final = 1_000  # of an entity
 MAX_TOKENS: Final = 200  # characters of an entity
@@ -90,6 +95,7 @@ class ReportGraph:
     entities: tuple[Entity, ...]
     source: str
     split: str
+    self_relations: int = 0  # relations of an entity to itself, which are left out
 
 
 class Image(NamedTuple):
@@ -105,7 +111,16 @@ def read_report_graphs(path: Path, labeler: int = 1) -> Iterator[ReportGraph | R
 
     Raises `InputError` for a file that is none of RadGraph's.
     """
+    if _is_dygie(path):
+        for line_number, document in _dygie_lines(path):
+            try:
+                yield _graph(*_dygie_graph(document), labeler)
+            except _Damage as damage:
+                yield Reject(path, line_number, str(damage))
+        return
     for graph_number, (graph_name, graph_content) in enumerate(_document(path).items(), 1):
+        if graph_name == NOT_A_GRAPH:
+            continue
         try:
             yield _graph(graph_name, graph_content, labeler)
         except _Damage as damage:
@@ -170,6 +185,8 @@ class RadGraph:
             for entry in chunk:
                 if isinstance(entry, ReportGraph):
                     self._add(batch, entry)
+                    if entry.self_relations:
+                        batch.left_out[SELF_RELATIONS] = batch.left_out.get(SELF_RELATIONS, 0) + entry.self_relations
             batch.stated_edges = len(batch.edges)
             yield batch
             batch_size = min(size, GRAPHS)
@@ -227,6 +244,83 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
+def _is_dygie(path: Path) -> bool:
+    """Whether the first line is an object of DyGIE++'s form."""
+    with files.open_regular_file(path) as json_file:
+        first_line = json_file.readline(MAX_LINE)
+    try:
+        document = json.loads(first_line.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and isinstance(document.get("sentences"), list)
+
+
+def _dygie_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """The objects of a JSON Lines file with their line; None for a line that is none."""
+    with files.open_regular_file(path) as json_file:
+        for line_number, line in enumerate(iter(lambda: json_file.readline(MAX_LINE + 1), b""), 1):
+            if not line.strip():
+                continue
+            try:
+                yield line_number, json.loads(line.decode("utf-8-sig")) if len(line) <= MAX_LINE else None
+            except (ValueError, RecursionError):
+                yield line_number, None
+
+
+def _dygie_graph(document: Any) -> tuple[str, dict[str, Any]]:
+    """The name of a document of DyGIE++'s form, and its graph in RadGraph's own. Raises `_Damage`."""
+    fields = _mapping(document, "the line")
+    tokens = [token for sentence in _lists(fields.get("sentences"), "sentences") for token in sentence]
+    if not all(isinstance(token, str) for token in tokens):
+        raise _Damage("sentences: a token is not text")
+    entities: dict[str, dict[str, Any]] = {}
+    id_by_span: dict[tuple[int, int], str] = {}
+    for entry in _entries(fields, "ner", 3):
+        first, last, label = entry[:3]
+        if not all(type(position) is int and 0 <= position < len(tokens) for position in (first, last)):
+            raise _Damage("ner: a position is not that of a token")
+        if (first, last) not in id_by_span:
+            id_by_span[first, last] = entity_id = str(len(entities) + 1)
+            entities[entity_id] = {
+                "tokens": " ".join(tokens[first : last + 1]),
+                "label": label,
+                "start_ix": first,
+                "end_ix": last,
+                "relations": [],
+            }
+    for entry in _entries(fields, "relations", 5):
+        head, tail = id_by_span.get(_span(entry[:2])), id_by_span.get(_span(entry[2:4]))
+        if head is None or tail is None:
+            raise _Damage("relations: an end is not an entity")
+        entities[head]["relations"].append([entry[4], tail])
+    name = fields.get("doc_key")
+    source = fields.get("dataset")
+    graph = {"text": " ".join(tokens), "entities": entities, "data_source": source if isinstance(source, str) else ""}
+    return str(name) if isinstance(name, str | int) else "", graph
+
+
+def _entries(fields: Mapping[str, Any], kind: str, least: int) -> Iterator[list[Any]]:
+    """The entries of all sentences: of the annotations, else of the predictions."""
+    sentences = fields.get(kind, fields.get(f"predicted_{kind}", []))
+    for sentence in _lists(sentences, kind):
+        for entry in sentence:
+            if not isinstance(entry, list) or len(entry) < least:
+                raise _Damage(f"{kind}: an entry is not a list of {least} or more")
+            yield entry
+
+
+def _span(positions: list[Any]) -> tuple[int, int]:
+    if not all(type(position) is int for position in positions):
+        raise _Damage("relations: a position is not a number")
+    return positions[0], positions[1]
+
+
+def _lists(content: Any, subject: str) -> list[list[Any]]:
+    if not isinstance(content, list) or not all(isinstance(part, list) for part in content):
+        raise _Damage(f"{subject}: not a list of lists")
+    return content
+
+
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any] | None:
     """A JSON object; None where a name is in it twice, because then one of the two would be lost."""
     mapping = dict(members)
@@ -250,10 +344,17 @@ def _graph(graph_name: str, content: Any, labeler: int) -> ReportGraph:
         value if isinstance(value := graph_mapping.get(entry_key), str) else ""
         for entry_key in ("data_source", "data_split")
     )
-    parsed_entities = (
+    parsed_entities = tuple(
         _entity(f"entity {entity_number}", entry_key, entities) for entity_number, entry_key in enumerate(entities, 1)
     )
-    return ReportGraph(graph_name, report_text, tuple(parsed_entities), data_source, data_split)
+    self_relations = sum(
+        tail == graph_entity.id for graph_entity in parsed_entities for _, tail in graph_entity.relations
+    )
+    entities_without = tuple(
+        replace(graph_entity, relations=tuple(r for r in graph_entity.relations if r[1] != graph_entity.id))
+        for graph_entity in parsed_entities
+    )
+    return ReportGraph(graph_name, report_text, entities_without, data_source, data_split, self_relations)
 
 
 def _labelled(graph_mapping: Mapping[str, Any], labeler: int) -> Mapping[str, Any]:
@@ -292,12 +393,12 @@ def _entity(entity_name: str, entity_id: str, entities: Mapping[str, Any]) -> En
         presence,
         first_token,
         last_token,
-        _relations(entity_name, entity_id, fields.get("relations"), entities),
+        _relations(entity_name, fields.get("relations"), entities),
     )
 
 
 def _relations(
-    entity_name: str, entity_id: str, content: Any, entities: Mapping[str, Any]
+    entity_name: str, content: Any, entities: Mapping[str, Any]
 ) -> tuple[tuple[Relation, str], ...]:
     if not isinstance(content, list) or len(content) > MAX_RELATIONS:
         raise _Damage(f"{entity_name}: relations are not a list of at most {MAX_RELATIONS:,}")
@@ -310,8 +411,6 @@ def _relations(
             raise _Damage(f"{entity_name}: the relation is not one of RadGraph's")
         if tail not in entities:
             raise _Damage(f"{entity_name}: a relation leads to an entity that does not exist")
-        if tail == entity_id:
-            raise _Damage(f"{entity_name}: a relation leads from the entity to itself")
         relations.append((_RELATIONS[relation_name], tail))
     return tuple(relations)
 

@@ -3,22 +3,26 @@
     id,text,image                                   study-1,"FINDINGS: …",images/1.png
     {"id": "study-1", "findings": "…", "impression": "…", "image": "images/1.png", "view": "AP", "subject": "7"}
 
-Either `text`, whose sections are found by their headers, or `findings` and `impression` unchanged. Texts may have
-several lines. The file's name without its ending is the data set. An image's id is `I` and 18 digits made of data set
+`text`, whose sections are found by their headers, `findings` and `impression` unchanged, or all of them: a column of a
+section counts before the same section of the text, and `last_paragraph` where there is no section. Texts may have several
+lines. A value such as NaN or None, as pandas writes a missing one, is empty. JSON may also be one list of objects. The file's name without its ending is the data set. An image's id is `I` and 18 digits made of data set
 and report id, so that two data sets do not share one.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from io import TextIOWrapper
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
 from kgp_loaders.records import lines, records
-from kgp_loaders.table_columns import role_hint
+from kgp_loaders.table_columns import displayed_column, role_hint
 from kgp_loaders.table_text import check_utf8, text_problem
 from kgp_loaders.tabular import FIRST_LINES, detect_layout
 from kgp_loaders.views import ViewFilter
@@ -26,24 +30,31 @@ from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
-from kgplatform.files import open_regular_file, require_file
+from kgplatform.files import MAX_DOCUMENT, open_regular_file, read_json, require_file
 from kgplatform.schema import image_id
 
+logger = logging.getLogger(__name__)
 COLUMNS: Final = {
     "id": ("id", "study_id", "study", "report_id", "uid"),
-    "text": ("text", "report", "report_text"),
-    "findings": ("findings",),
-    "impression": ("impression",),
+    "text": ("text", "report", "report_text", "full_text", "radiology_report", "narrative"),
+    "findings": ("findings", "finding", "section_findings", "findings_text", "report_findings"),
+    "impression": ("impression", "impressions", "section_impression", "impression_text", "report_impression"),
+    "last_paragraph": ("last_paragraph",),
     "path": ("image", "image_path", "path", "filename"),
     "view": ("view", "projection", "view_position"),
     "subject_id": ("subject", "subject_id", "patient", "patient_id"),
 }
+FIRST_OBJECTS: Final = 1_000  # of JSON, whose names are looked at for a column of text
+MAX_WHOLE: Final = 1 << 53  # up to which a floating-point number has all whole numbers
 MAX_ID: Final = 200  # characters
 MAX_PATH: Final = 4_096
 MAX_FIRST_LINE: Final = 131_072
 MAX_LINE: Final = 1 << 20  # bytes of a line of JSON
 _ROLES: Final = {name: role for role, names in COLUMNS.items() for name in names}
 _JSON: Final = (".jsonl", ".ndjson", ".json")
+_TEXTS: Final = ("text", *SECTIONS, "last_paragraph")
+_MISSING: Final = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nil", "-"})  # in the place of a text
+_ROUNDED: Final = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 
 
 class Reports:
@@ -72,9 +83,13 @@ class Reports:
             if not isinstance(record, str) and not view_filter.admits(record.get("view")):
                 self.left_out[f"rows of other views than {', '.join(self.views)}"] += 1
                 continue
-            report = record if isinstance(record, str) else self._report(record)
+            if isinstance(record, str):
+                yield Reject(self.path, row_number, record)
+                continue
+            report = self._report(record)
             if isinstance(report, Report) and report.study in previous_ids:
                 report = "the id already occurs in an earlier row"
+                report += ": a spreadsheet has rounded it" if _ROUNDED.fullmatch(record.get("id", "")) else ""
             if isinstance(report, str):
                 yield Reject(self.path, row_number, report)
             else:
@@ -89,33 +104,54 @@ class Reports:
             return f"the id must be 1-{MAX_ID} printable characters"
         if len(image_path) > MAX_PATH or not image_path.isprintable():
             return f"the image's path is longer than {MAX_PATH:,} characters or not printable"
-        section_texts = {
-            field_name: record[field_name] for field_name in SECTIONS if record.get(field_name, "").strip()
-        }
+        texts = {name: text for name in _TEXTS if (text := _present(record.get(name, "")))}
+        section_texts = sections(texts.get("text", "")) | {name: texts[name] for name in SECTIONS if name in texts}
+        if not section_texts and "last_paragraph" in texts:
+            section_texts = {SECTIONS[0]: texts["last_paragraph"]}
         image_properties = {
             field_name: record[field_name] for field_name in ("path", "view", "subject_id") if record.get(field_name)
         }
         return Report(
             study_id,
             image_id(self.dataset, study_id),
-            section_texts or sections(record.get("text", "")),
+            {name: section_texts[name] for name in SECTIONS if name in section_texts},
             {"dataset": self.dataset, "study_id": study_id, **image_properties},
+            has_text=bool(texts),
         )
 
 
+def _present(value: str) -> str:
+    """The value, or nothing where it stands for a missing one."""
+    return "" if value.strip().casefold() in _MISSING else value
+
+
 def _roles(columns: Sequence[str], table_path: Path) -> dict[str, str]:
-    """The role of each column that has one. Raises `InputError` where id or text are missing."""
-    roles_by_column = {
-        column: _ROLES[column_name] for column in columns if (column_name := column.strip().casefold()) in _ROLES
-    }
-    missing_roles = [] if "id" in roles_by_column.values() else ["id"]
-    missing_roles += [] if {"text", *SECTIONS} & set(roles_by_column.values()) else ["text"]
+    """The role of each column that has one; of several columns with one role, the usual name counts. Raises `InputError`
+    where id or text are missing, and where a column occurs twice.
+    """
+    names = [column.strip().casefold() for column in columns]
+    if len(set(columns)) < len(columns):
+        raise InputError("two columns are recognised as the same", "Rename one of them.", path=table_path)
+    roles_by_column: dict[str, str] = {}
+    for role, usual_names in COLUMNS.items():
+        role_columns = [columns[names.index(usual_name)] for usual_name in usual_names if usual_name in names]
+        if role_columns:
+            roles_by_column[role_columns[0]] = role
+        if len(role_columns) > 1:
+            displayed = ", ".join(map(displayed_column, role_columns[1:]))
+            logger.warning(
+                f"{table_path}: {displayed_column(role_columns[0])} is read as {role}, and {displayed} not at all"
+            )
+    _require_roles(roles_by_column.values(), columns, table_path)
+    return roles_by_column
+
+
+def _require_roles(roles: Collection[str], columns: Sequence[str], table_path: Path) -> None:
+    missing_roles = [] if "id" in roles else ["id"]
+    missing_roles += [] if set(_TEXTS) & set(roles) else ["text"]
     if missing_roles:
         hint = f"Name them id and text. {role_hint(missing_roles, COLUMNS, columns)}"
         raise InputError(f"no column is recognised as {' and '.join(missing_roles)}", hint, path=table_path)
-    if len(set(roles_by_column.values())) < len(roles_by_column) or len(set(columns)) < len(columns):
-        raise InputError("two columns are recognised as the same", "Rename one of them.", path=table_path)
-    return roles_by_column
 
 
 def _table_rows(table_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
@@ -147,7 +183,52 @@ def _first_lines(table_path: Path) -> list[str]:
 
 
 def _json_rows(json_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
+    """Objects by role with their line (or, of a list, their number), or what is wrong with them."""
     check_utf8(json_path)
+    objects = _listed_objects(json_path) if _is_json_list(json_path) else _line_objects(json_path)
+    first_objects = list(islice(objects, FIRST_OBJECTS))
+    names = list(dict.fromkeys(name for _, record in first_objects if isinstance(record, dict) for name in record))
+    if names:
+        known_roles = [_ROLES[name.strip().casefold()] for name in names if name.strip().casefold() in _ROLES]
+        _require_roles(known_roles, names, json_path)
+    for number, record in chain(first_objects, objects):
+        yield number, record if isinstance(record, str) else _values_by_role(record)
+
+
+def _values_by_role(record: Mapping[str, Any]) -> Mapping[str, str] | str:
+    """The texts of an object, or what is wrong with it."""
+    values_by_role: dict[str, Any] = {}
+    names = {name.strip().casefold(): name for name in reversed(list(record))}
+    for role, usual_names in COLUMNS.items():
+        values = [record[names[usual_name]] for usual_name in usual_names if usual_name in names]
+        value = next((value for value in values if value is not None and value != ""), None)
+        if isinstance(value, float) and value == value and value.is_integer() and abs(value) < MAX_WHOLE:
+            value = int(value)  # pandas writes a column of numbers with gaps so
+        if value is not None and value == value:  # noqa: PLR0124  NaN
+            values_by_role[role] = value
+    if any(not isinstance(value, str | int) for value in values_by_role.values()):
+        return "a value is neither text nor a whole number"
+    texts_by_role = {role: str(value) for role, value in values_by_role.items()}
+    problem = next((problem for text in texts_by_role.values() if (problem := text_problem(text))), None)
+    return texts_by_role if problem is None else problem
+
+
+def _is_json_list(json_path: Path) -> bool:
+    with open_regular_file(json_path) as json_file:
+        return json_file.read(MAX_LINE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+
+
+def _listed_objects(json_path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """The objects of a list, numbered from 1. Raises `InputError` where the file is no list, or too large for one."""
+    hint = "Give one JSON object a line (JSON Lines), or a list of objects."
+    document = read_json(json_path, MAX_DOCUMENT, hint)
+    if not isinstance(document, list):
+        raise InputError("this is not a list of JSON objects", hint, path=json_path)
+    for number, record in enumerate(document, 1):
+        yield number, record if isinstance(record, dict) else "the entry is not a JSON object"
+
+
+def _line_objects(json_path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     with open_regular_file(json_path) as json_file:
         for line_number, json_line in enumerate(lines(json_file, MAX_LINE), 1):
             if json_line is None:
@@ -159,28 +240,7 @@ def _json_rows(json_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]
                 record = json.loads(json_line.decode("utf-8-sig" if line_number == 1 else "utf-8"))
             except UnicodeDecodeError:
                 yield line_number, "it is not valid UTF-8"
-                continue
             except (ValueError, RecursionError):
                 yield line_number, "the line is not JSON"
-                continue
-            if not isinstance(record, dict):
-                yield line_number, "the line is not a JSON object"
-                continue
-            roles_by_field = {
-                field_name: role
-                for field_name in record
-                if (role := _ROLES.get(field_name.strip().casefold())) is not None
-            }
-            values_by_role = {
-                roles_by_field[field_name]: value
-                for field_name, value in record.items()
-                if field_name in roles_by_field and value is not None
-            }
-            if any(not isinstance(value, str | int) for value in values_by_role.values()):
-                yield line_number, "a value is neither text nor a whole number"
-                continue
-            texts_by_role = {role: str(value) for role, value in values_by_role.items()}
-            problem = next(
-                (problem for field_text in texts_by_role.values() if (problem := text_problem(field_text))), None
-            )
-            yield line_number, texts_by_role if problem is None else problem
+            else:
+                yield line_number, record if isinstance(record, dict) else "the line is not a JSON object"

@@ -7,17 +7,20 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
 
 from kgplatform.construct.judgement import Decision, Judgement, Tagged, Verdict
 from kgplatform.construct.language_model import consent, prompt, reply
 from kgplatform.construct.language_model.cache import Cache, ModelAnswer
-from kgplatform.construct.language_model.client import Client, Unanswered
+from kgplatform.construct.language_model.client import Client, Refused, Unanswered
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.construct.stance import Rules
 from kgplatform.schema import Stance
 from kgplatform.wording import counted
+
+
+MAX_UNANSWERED: Final = 10  # first reports without an answer, after which the run stops
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Usage:
     cached: int = 0  # reports whose answer was in the cache
     asked_again: int = 0
     fell_back: int = 0  # reports that the rules decided
+    reasons: dict[str, int] = field(default_factory=dict)  # why the rules decided, with the number of reports
     foreign: int = 0  # concepts that were not candidates
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -41,9 +45,13 @@ class Usage:
         return (
             f"language model: {counted(self.requests, 'requests')}, "
             f"{counted(self.cached, 'reports')} answered earlier, "
-            f"{self.asked_again:,} asked again, {self.fell_back:,} left to the rules; "
+            f"{self.asked_again:,} asked again, {self.fell_back:,} left to the rules{self._reasons()}; "
             f"{self.prompt_tokens:,} + {counted(self.completion_tokens, 'tokens')}{cost_note}"
         )
+
+    def _reasons(self) -> str:
+        reason_counts = sorted(self.reasons.items(), key=lambda reason_count: -reason_count[1])
+        return f" ({', '.join(f'{count:,}: {reason}' for reason, count in reason_counts)})" if reason_counts else ""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -70,6 +78,7 @@ class LLMJudge:
         self._lock = threading.Lock()
         self._abandoned_keys: set[str] = set()  # so that a second pass over the reports decides as the first
         self._counted: set[str] = set()  # a load passes over its reports twice
+        self._answers = 0
         self._began = time.monotonic()
 
     def decide(self, sections: Sequence[Tagged]) -> Verdict:
@@ -118,13 +127,33 @@ class LLMJudge:
             return None
         try:
             new_answer = self._ask(question_text, candidate_cuis)
-        except (Unanswered, reply.ReplyError):
-            with self._lock:
-                self._abandoned_keys.add(cache_key)
-                self.usage.fell_back += 1
+        except (Unanswered, reply.ReplyError) as error:
+            self._fall_back(cache_key, str(error))
             return None
+        with self._lock:
+            self._answers += 1
         self._cache.put(cache_key, new_answer)
         return new_answer
+
+    def _fall_back(self, cache_key: str, reason: str) -> None:
+        """Leave a report to the rules. Raises `Refused` where the model has answered none of the first ones."""
+        with self._lock:
+            self._abandoned_keys.add(cache_key)
+            self.usage.fell_back += 1
+            self.usage.reasons[reason] = self.usage.reasons.get(reason, 0) + 1
+            is_hopeless = not self._answers and not self.usage.cached and self.usage.fell_back >= MAX_UNANSWERED
+        if is_hopeless:
+            self.require_answers()
+
+    def require_answers(self) -> None:
+        """Raise `Refused` where every report so far was left to the rules: that is no construction by this model."""
+        usage = self.usage
+        if usage.fell_back and usage.fell_back >= usage.reports:
+            reports_text = counted(usage.reports, "reports")
+            raise Refused(
+                f"the language model has answered none of {reports_text}{usage._reasons()}",
+                "Check the model, the endpoint and max_tokens; without --llm the rules decide.",
+            )
 
     def _ask(self, question_text: str, candidate_cuis: set[str]) -> ModelAnswer:
         """Ask, and once more where the answer cannot be read."""

@@ -3,6 +3,9 @@
 ***start***
 (C0032285, Negative), (C0018800, Positive)
 ***end***
+
+What a model thinks before it answers does not count, and of several blocks the last complete one does. Bullets, numbers,
+a code fence and the concept's name between CUI and stance do no harm; neither do missing marks around nothing but entries.
 """
 
 from __future__ import annotations
@@ -12,13 +15,18 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from kgplatform.schema import Stance
+from kgplatform.thinking import without_thinking
 
 MAX_REPLY: Final = 200_000  # characters; the longest correct one has about 3,000
 
 _START: Final = re.compile(r"\*{3}[ \t]*start[ \t]*\*{3}", re.IGNORECASE)
 _END: Final = re.compile(r"\*{3}[ \t]*end[ \t]*\*{3}", re.IGNORECASE)
-_ENTRY: Final = re.compile(r"\(\s{0,9}(C[0-9]{7})\s{0,9},\s{0,9}([A-Za-z]{1,20})\s{0,9}\)", re.IGNORECASE)
-_BETWEEN: Final = re.compile(r"[\s,;.]*")
+_ENTRY: Final = re.compile(
+    r"\(\s{0,9}(C[0-9]{7})\s{0,9},(?:[^(),\n]{1,120},)?\s{0,9}[\"'*]?([A-Za-z]{1,20})[\"'*]?\s{0,9}\)", re.IGNORECASE
+)
+# What may be between entries: marks, bullets, numbers, code fences.
+_BETWEEN: Final = re.compile(r"(?:[\s,;.*•·–-]|\d{1,3}[.)]|```\w{0,10})*")
+_NONE: Final = re.compile(r"[\s(\[*`-]*(?:none|no concepts?|nothing|n/a|empty)[\s)\].*`-]*", re.IGNORECASE)
 _STANCES: Final = {stance.value.lower(): stance for stance in Stance}
 
 
@@ -39,11 +47,9 @@ def read_reply(text: str, candidates: Collection[str]) -> JudgeReply:
     """The answer in a model's text. Raises `ReplyError` where it has none that can be read."""
     if len(text) > MAX_REPLY:
         raise ReplyError("it is too long")
-    start_mark = _START.search(text)
-    if start_mark is None:
-        raise ReplyError("there is no ***start***")
-    end_mark = _END.search(text, start_mark.end())
-    entry_block = text[start_mark.end() : end_mark.start() if end_mark else len(text)]
+    entry_block, is_complete = _block(without_thinking(text))
+    if _NONE.fullmatch(entry_block):
+        return JudgeReply((), ended=is_complete)
     edges: dict[tuple[str, Stance], None] = {}
     neutral_count = foreign_count = position = 0
     for entry in _ENTRY.finditer(entry_block):
@@ -59,10 +65,29 @@ def read_reply(text: str, candidates: Collection[str]) -> JudgeReply:
         else:
             edges[cui, _STANCES[relation]] = None
     remainder = entry_block[position:]
-    if end_mark is None and remainder.lstrip(" \t\r\n,;.").startswith("(") and ")" not in remainder:
+    if not is_complete and remainder.lstrip(" \t\r\n,;.").startswith("(") and ")" not in remainder:
         remainder = ""  # cut off within an entry
     _understood(remainder)
-    return JudgeReply(tuple(edges), neutral_count, foreign_count, end_mark is not None)
+    return JudgeReply(tuple(edges), neutral_count, foreign_count, is_complete)
+
+
+def _block(answer: str) -> tuple[str, bool]:
+    """The last complete block of entries, or what follows the last start mark; and whether it has its end mark. Without
+    marks the whole answer is the block, if it has an entry. Raises `ReplyError` where there is none.
+    """
+    if not answer.strip():
+        raise ReplyError("it has no answer: it is empty, or was cut off before one")
+    end_marks = list(_END.finditer(answer))
+    start_marks = list(_START.finditer(answer))
+    for start_mark in reversed(start_marks):
+        end_mark = next((mark for mark in end_marks if mark.start() >= start_mark.end()), None)
+        if end_mark is not None:
+            return answer[start_mark.end() : end_mark.start()], True
+    if start_marks:
+        return answer[start_marks[-1].end() :], False
+    if _ENTRY.search(answer) is None:
+        raise ReplyError("there is no ***start***")
+    return answer, True
 
 
 def _understood(separator: str) -> None:
