@@ -1,8 +1,9 @@
 """The answer in a language model's reply, without the thinking that many models write before it.
 
-Models mark their thinking in different ways: ``<think>…</think>`` and tags of like names, in angle or square brackets or
-``◁ ▷``, ``<|begin_of_thought|>…<|end_of_thought|>``, ``<unused94>thought…<unused95>``, or channels of which one is the
-final answer. The opening mark is often missing, as it is a part of the prompt; the closing one where a reply was cut off.
+Models mark their thinking in different ways: ``<think>…</think>`` and tags of similar names, in angle or square
+brackets or ``◁ ▷``, ``<|begin_of_thought|>…<|end_of_thought|>``, ``<unused94>thought…<unused95>``, or channels of
+which one is the final answer. The opening mark is often missing, as it is a part of the prompt. The closing one is
+missing where a reply was cut off.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_NAME: Final = r"(?:\w+[:_-])?(?:think|thinks|thinking|thought|thoughts|reason|reasoning|reflection|reflect|scratchpad|analysis|cot|antthinking)"
+_NAME: Final = (
+    r"(?:\w+[:_-])?(?:think|thinks|thinking|thought|thoughts|reason|reasoning|reflection|reflect|scratchpad|analysis"
+    r"|cot|antthinking)"
+)
 _OPENING: Final = re.compile(
     rf"<{_NAME}>|\[{_NAME}\]|◁{_NAME}▷|<\|(?:begin|start)_?(?:of_)?{_NAME}\|>|<unused94>(?:thought)?", re.IGNORECASE
 )

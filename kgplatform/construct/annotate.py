@@ -28,8 +28,8 @@ class Conflicts(StrEnum):
 
 
 class MentionEvidence(NamedTuple):
-    """Where a report says it: the phrase and the cue that decided, as characters of a section; and the rule whose cue it
-    is, empty where none decided.
+    """Where a report says it: the phrase and the cue that decided, as characters of a section. `rule` is the rule whose
+    cue it is, empty where none decided.
     """
 
     section: str

@@ -1,9 +1,9 @@
 """The words of a sentence as the rules of stance read them, and where its clauses end.
 
-Contractions are written out ("isn't", "isnt" and "can't" as "is not", "can not"), hyphens within words part them, and
-each mention is one word. A clause ends at a mark that parts (a semicolon, a colon, a dash, a bracket, a line that begins
-with a capital), and at a comma or an "and" that is followed by a clause with a verb, or by an adjective that begins a new
-finding ("no effusion, mild edema").
+Contractions are written out ("isn't" and "isnt" as "is not"), hyphens within words part them, and each mention is one
+word. A clause ends at a mark (a semicolon, a colon, a dash, a bracket, a line that begins with a capital), and at a
+comma or an "and" before a clause with a verb, or before an adjective that begins a new finding ("no effusion, mild
+edema").
 """
 
 from __future__ import annotations
@@ -18,17 +18,29 @@ from kgplatform.construct.tagger import Mention
 _TOKEN: Final = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?|\d+(?:[.,]\d+)*|--+|[^\w\s]|\n|_+", re.IGNORECASE)
 _NOT_CONTRACTED: Final = re.compile(r"(.+)n['’]t")
 _IRREGULAR_AUXILIARIES: Final = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
-_WITHOUT_APOSTROPHE: Final = {
-    f"{auxiliary}nt": auxiliary
-    for auxiliary in "is are was were has have had do does did could would should must might need".split()  # noqa: SIM905
-} | {"cant": "can", "wont": "will", "cannot": "can"}
+_AUXILIARIES: Final = (
+    "is", "are", "was", "were", "has", "have", "had", "do", "does", "did", "could", "would", "should", "must", "might",
+    "need",
+)  # fmt: skip
+_WITHOUT_APOSTROPHE: Final = {f"{auxiliary}nt": auxiliary for auxiliary in _AUXILIARIES} | {
+    "cant": "can",
+    "wont": "will",
+    "cannot": "can",
+}
 _DASHES: Final = frozenset("–—")
+_HYPHENS: Final = frozenset("-")
+_LINE_BREAKS: Final = frozenset("\n")
 _KEPT_MARKS: Final = frozenset(",;:()?./=[]!")
+# Words after which a line break does not end a clause.
 _OPEN: Final = frozenset(
-    "a an and are as at by for from in is no not of on or nor the to was were with without than versus vs may".split()  # noqa: SIM905
-)  # words after which a line break parts nothing
+    {
+        "a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "may", "no", "nor", "not", "of", "on",
+        "or", "than", "the", "to", "versus", "vs", "was", "were", "with", "without",
+    }
+)  # fmt: skip
+_CONTINUING: Final = frozenset(["or", "nor", "including", "such", "eg"])  # a bracket that continues a list
 _NEGATIONS: Final = frozenset(["no", "not", "without", "never"])
-BREAK: Final = "—"  # a dash between clauses, or a line that begins anew
+BREAK: Final = "—"  # a dash between clauses, or the start of a new line
 
 
 class SentenceWord(NamedTuple):
@@ -59,9 +71,9 @@ def sentence_words(text: str, start: int, end: int, mentions: Sequence[Mention])
     return words
 
 
-def _add_token(words: list[SentenceWord], token: str, start: int, end: int, text: str) -> None:
-    if token[0].isalpha():
-        lower_token = token.lower()
+def _add_token(words: list[SentenceWord], token_text: str, start: int, end: int, text: str) -> None:
+    if token_text[0].isalpha():
+        lower_token = token_text.lower()
         contraction = _NOT_CONTRACTED.fullmatch(lower_token)
         if contraction is not None:
             auxiliary = _IRREGULAR_AUXILIARIES.get(contraction[1], contraction[1])
@@ -71,26 +83,26 @@ def _add_token(words: list[SentenceWord], token: str, start: int, end: int, text
             words += SentenceWord(auxiliary, start, end), SentenceWord("not", start, end)
         else:
             words.append(SentenceWord(lower_token.removesuffix("'s").removesuffix("’s"), start, end))
-    elif token[0].isdigit():
-        words.append(SentenceWord(token, start, end))
-    elif token == "\n":
+    elif token_text[0].isdigit():
+        words.append(SentenceWord(token_text, start, end))
+    elif token_text in _LINE_BREAKS:
         following = text[end : end + 60].lstrip(" \t\n")
         if following[:1].isupper() and following[1:2].islower() and words and words[-1].text not in _OPEN:
             words.append(SentenceWord(BREAK, start, end))
-    elif token.startswith("--") or token in _DASHES:
+    elif token_text.startswith("--") or token_text in _DASHES:
         words.append(SentenceWord(BREAK, start, end))
-    elif token == "-":
+    elif token_text in _HYPHENS:
         is_spaced = (start == 0 or text[start - 1].isspace()) and (end == len(text) or text[end].isspace())
         if is_spaced:
             words.append(SentenceWord(BREAK, start, end))
-    elif token in _KEPT_MARKS:
-        words.append(SentenceWord({"[": "(", "]": ")", "!": "."}.get(token, token), start, end))
+    elif token_text in _KEPT_MARKS:
+        words.append(SentenceWord({"[": "(", "]": ")", "!": "."}.get(token_text, token_text), start, end))
 
 
 def _may_end_clause(words: Sequence[str], position: int, clause_words: ClauseWords) -> bool:
-    """Whether what stands before the comma or "and" can be a clause: after a comma it has a mention or a verb ("no acute,
-    displaced fracture" has none); before "and" it has a verb or a negation, as otherwise a list goes on ("tube and line
-    have been removed").
+    """Whether the words before the comma or "and" can be a clause: those before a comma have a mention or a verb ("no
+    acute, displaced fracture" has none), those before "and" a verb or a negation ("tube and line have been removed" is
+    a list).
     """
     preceding = words[:position]
     has_verb = any(word in clause_words.verbs or word in _NEGATIONS for word in preceding)
@@ -100,6 +112,7 @@ def _may_end_clause(words: Sequence[str], position: int, clause_words: ClauseWor
 
 
 def is_mention(word: str) -> bool:
+    """Whether a word of `sentence_words` stands for a mention."""
     return FIRST_MENTION <= ord(word[0]) < FIRST_MENTION + MAX_MENTIONS
 
 
@@ -109,12 +122,13 @@ class ClauseWords(NamedTuple):
     """
 
     verbs: frozenset[str]
+    finite_verbs: frozenset[str]
     openers: frozenset[str]
 
     @classmethod
     def from_classes(cls, classes: Mapping[str, tuple[str, ...]]) -> ClauseWords:
-        """The classes `verb` and `opener` of a table of rules."""
-        return cls(frozenset(classes.get("verb", ())), frozenset(classes.get("opener", ())))
+        """The classes `verb`, `finite` and `opener` of a table of rules."""
+        return cls(*(frozenset(classes.get(name, ())) for name in ("verb", "finite", "opener")))
 
 
 def bracket_depths(words: Sequence[str]) -> list[int]:
@@ -134,6 +148,9 @@ def clause_ends(words: Sequence[str], clause_words: ClauseWords, has_verb: Seque
     in it ("heart is enlarged"): it is a clause by itself.
     """
     ends = [word in (";", ":", "(", ")", BREAK, "?", ".") for word in words]
+    for position in range(len(words) - 1):
+        if words[position] == "(" and words[position + 1] in _CONTINUING:
+            ends[position] = False
     ends_of_list = _next_breaks(words, ends)
     for position, word in enumerate(words):
         if word == "," or (word == "and" and not (position and words[position - 1] == ",")):
@@ -181,7 +198,9 @@ def _begins_clause(
             return not joins_alternatives
         if is_mention(words[index]):
             seen_mention = True
-        elif seen_mention and words[index] in clause_words.verbs:
+        elif (seen_mention and words[index] in clause_words.verbs) or (
+            index > start and words[index] in clause_words.finite_verbs
+        ):
             return "or" not in words[start:index] and "nor" not in words[start:index]
         elif words[index] in ("or", "nor"):
             return False

@@ -30,7 +30,10 @@ FINDING: Final = "[\ue000-\uf8ff]"  # a mention in a sentence as the engine writ
 FIRST_MENTION: Final = 0xE000
 MAX_MENTIONS: Final = 0xF8FF - FIRST_MENTION + 1
 _WORD: Final = r"(?!(?:and|or|nor|but|however|although|though|with|which|that|if|not|no|never|without) )[a-z]+"
-_END: Final = r"(?=(?:[.,;:)?—] |and |but |or |though |although |as |at |in |on |from |since |by |given |based |without |when |so |because |$))"
+_END: Final = (
+    r"(?=(?:[.,;:)?—] |and |but |or |though |although |as |at |in |on |from |since |by |given |based |without |when "
+    r"|so |because |$))"
+)
 _REPEATS: Final = {"?": "{0,1}", "*": "{0,3}"}
 _ATOM: Final = re.compile(r'"[^"\s]+"|\{[a-z_]+\}|[()\[\]|?*]|[^\s()\[\]|?*{}"]+')
 _CLASS_NAME: Final = re.compile(r"\{([a-z_]+)\}")
@@ -128,7 +131,7 @@ def _rule(
     name: str, effect: str, pattern: str, example: str, classes: Mapping[str, tuple[str, ...]], place: str
 ) -> Rule:
     if effect not in list(Effect):
-        raise InputError(f"{place}: {effect} is no effect", f"Effects: {', '.join(Effect)}, {WORDS}.")
+        raise InputError(f"{place}: {effect} is not an effect", f"Effects: {', '.join(Effect)}, {WORDS}.")
     if len(pattern) > MAX_PATTERN:
         raise InputError(f"{place}: the pattern is longer than {MAX_PATTERN} characters", "Make it two rules.")
     try:

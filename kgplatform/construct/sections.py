@@ -1,13 +1,15 @@
 """The sections of a report in free text, by their headers in the many ways that these really appear.
 
-A header is a name and a mark after it. The name is one of those below (with a misspelled letter, in Markdown, numbered),
-or the name of a view ("CHEST, TWO VIEWS:"), or has a word that says what the section is ("PATIENT HISTORY:"). The mark is
-a colon, a dash, a full stop or the end of the line. Headers stand at the start of a line; in a report whose line endings
-were lost, also within it. Headers that join both sections ("FINDINGS AND IMPRESSION:") give findings; other sections
-(history, comparison, technique, recommendations, addenda) are not about what this image shows.
+A header is a name with a mark after it. The name is one of those below (it may have a misspelled letter, Markdown's
+marks or a number), the name of a view ("CHEST, TWO VIEWS:"), or has a word that says what the section is ("PATIENT
+HISTORY:"). The mark is a colon, a dash, a full stop or the end of the line. Headers are at the start of a line; in a
+report whose line endings were lost, also within it. A header that joins both sections ("FINDINGS AND IMPRESSION:")
+gives findings. Other sections (history, comparison, technique, recommendations, addenda) are not about what this image
+shows.
 
-Appendix F.1 does not say what to do with a report that has neither section, as dictated ones often do: its last paragraph
-is taken as findings, as MIT-LCP's parser of MIMIC-CXR does, unless it stands in the line of another kind of header.
+Appendix F.1 does not say what to do with a report that has neither section, as dictated ones often do. Its last
+paragraph is taken as findings, as MIT-LCP's parser of MIMIC-CXR does, unless it is on the line of another kind of
+header.
 """
 
 from __future__ import annotations
@@ -40,19 +42,22 @@ _NAMES: Final = {
 _KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names}
 # A header with one of these words is of another section, whatever else it says.
 _OTHER_WORDS: Final = frozenset(
-    "accession addendum addenda admission attending attestation clinical code comparison comparisons compared communication "  # noqa: SIM905
-    "complaint contrast copies date dictated dictation dose electronically ended exam examination exams examinations facility "
-    "history hospital hx indication indications information interpreted location mrn name notification number ordering "
-    "patient physician plan prior previous priors procedure procedures protocol provider radiologist read reason "
-    "recommendation recommendations reference requesting resident review reviewed sex age dob service signed signs study "
-    "symptoms technique technical techniques time transcribed transcription transcriptionist type unit views".split()
+    "accession addendum addenda admission attending attestation clinical code comparison comparisons compared "  # noqa: SIM905
+    "communication complaint contrast copies date dictated dictation dose electronically ended exam "
+    "examination exams examinations facility history hospital hx indication indications information "
+    "interpreted location mrn name notification number ordering patient physician plan prior previous priors "
+    "procedure procedures protocol provider radiologist read reason recommendation recommendations reference "
+    "requesting resident review reviewed sex age dob service signed signs study symptoms technique technical "
+    "techniques time transcribed transcription transcriptionist type unit views".split()
 )
 _VIEW_WORDS: Final = frozenset(
-    "a am and ap at bedside chest cxr decubitus digital erect exam examination expiratory film films for frontal image "  # noqa: SIM905
-    "images in inspiratory lateral left lordotic m mobile obliques oblique of on one p pa plain pm portable post projection "
-    "radiograph radiographs right semi semierect semiupright series single standard study supine the three two thorax upright "
-    "view views with x xray ray rays four multiple additional repeat follow up followup abdomen bilateral".split()
+    "a am and ap at bedside chest cxr decubitus digital erect exam examination expiratory film films for "  # noqa: SIM905
+    "frontal image images in inspiratory lateral left lordotic m mobile obliques oblique of on one p pa plain "
+    "pm portable post projection radiograph radiographs right semi semierect semiupright series single "
+    "standard study supine the three two thorax upright view views with x xray ray rays four multiple "
+    "additional repeat follow up followup abdomen bilateral".split()
 )
+_FIRST_WORDS: Final = frozenset(["findings", "finding", "impression", "impressions", "conclusion"])
 _VIEW_MARKS: Final = frozenset(["chest", "cxr", "thorax"])
 _JOINED: Final = re.compile(r"[\s/&,()\[\]*_#.'’-]+")
 _BREAKS: Final = re.compile(
@@ -70,7 +75,8 @@ _LINE_HEADER: Final = re.compile(
     re.MULTILINE,
 )
 _INLINE_HEADER: Final = re.compile(
-    rf"(?:(?<=[.!?;:\])_] )|(?<=[.!?;]))[ \t]*[*_]{{0,3}}(?P<name>[A-Z][A-Za-z /&,]{{2,40}}?)(?P<list>\(s\))?[ \t]*:[*_]{{0,3}}"
+    r"(?:(?<=[.!?;:\])_] )|(?<=[.!?;]))[ \t]*[*_]{0,3}(?P<name>[A-Z][A-Za-z /&,]{2,40}?)(?P<list>\(s\))?[ \t]*"
+    r":[*_]{0,3}"
 )
 _PARAGRAPH: Final = re.compile(r"\n[ \t]*\n")
 
@@ -171,9 +177,9 @@ def _inline_header(header_match: re.Match[str]) -> _Header | None:
 
 _PLAIN_OTHER: Final = frozenset(
     {
-        "addendum", "clinical history", "clinical indication", "clinical information", "comparison", "comparisons", "exam",
-        "examination", "history", "indication", "indications", "notification", "reason for exam", "recommendation",
-        "recommendations", "technique", "procedure", "study", "comment on prior",
+        "addendum", "clinical history", "clinical indication", "clinical information", "comparison", "comparisons",
+        "exam", "examination", "history", "indication", "indications", "notification", "reason for exam", "technique",
+        "recommendation", "recommendations", "procedure", "study",
     }
 )  # fmt: skip
 
@@ -189,9 +195,9 @@ def _kind_of_name(name: str) -> str | None:
         return _KINDS[plain_name]
     if not _VIEW_MARKS.isdisjoint(words) and all(word in _VIEW_WORDS or word.isdigit() for word in words):
         return FINDINGS
-    if words[0] in ("findings", "finding", "impression", "impressions", "conclusion") and len(words) <= 4:
-        if not {"and", "or", "of", "with", "for"}.isdisjoint(words[1:]) or len(words) <= 2:
-            return FINDINGS if words[0].startswith("finding") else IMPRESSION
+    is_joined = not {"and", "or", "of", "with", "for"}.isdisjoint(words[1:])
+    if words[0] in _FIRST_WORDS and (len(words) <= 2 or (is_joined and len(words) <= 4)):
+        return FINDINGS if words[0].startswith("finding") else IMPRESSION
     if not _OTHER_WORDS.isdisjoint(words):
         return OTHER
     misspelled = [known_name for known_name in _KINDS if _is_misspelling(plain_name, known_name)]

@@ -1,14 +1,14 @@
 """Stage II by rules: whether a report says that a concept is shown, ruled out or left open (MedMKG §3.3).
 
-An engine after ConText (Harkema et al. 2009), whose triggers are patterns of words, not literal strings: the rules are in
-`stance_rules.tsv`, with an example for each. In each sentence
+An engine after ConText (Harkema et al. 2009) whose triggers are patterns of words, not literal strings. The rules are
+in `stance_rules.tsv`, with an example for each. In each sentence
 
 1. mentions become single words, and clauses are parted (`clauses`);
 2. every rule that matches somewhere takes part; one that lies within another's words does not: "not" says nothing by
    itself in "not excluded". Rules that only overlap both count;
 3. a rule reaches the mentions on its side up to the end of the clause;
-4. of the rules that reach a mention, one about another time or patient counts before one that rules out, and that before
-   one that leaves open. A mention that no rule reaches is shown.
+4. of the rules that reach a mention, one about another time or patient counts before one that rules out, and that one
+   before one that leaves open. A mention that no rule reaches is shown.
 
 Anatomy is never ruled out or left open: "no nodule in the left lung" says nothing against the lung.
 """
@@ -70,9 +70,7 @@ _AFTER: Final = frozenset(
 _BEFORE: Final = frozenset(
     {Effect.ABSENT_BEFORE, Effect.UNCERTAIN_BEFORE, Effect.PRESENT_BEFORE, Effect.OTHER_BEFORE, Effect.UNCERTAIN_AROUND}
 )
-_WITHIN: Final = frozenset(
-    {Effect.ABSENT_WITHIN, Effect.UNCERTAIN_WITHIN, Effect.PRESENT_WITHIN, Effect.ALTERNATIVES}
-)
+_WITHIN: Final = frozenset({Effect.ABSENT_WITHIN, Effect.UNCERTAIN_WITHIN, Effect.PRESENT_WITHIN, Effect.ALTERNATIVES})
 _RELATIVE: Final = frozenset({"which", "that", "who"})  # they part clauses, but refer to what stands right before
 _RANK: Final = {
     **dict.fromkeys(Effect, 3),
@@ -102,7 +100,7 @@ class _Sentence(NamedTuple):
 
     def is_parted(self, first: int, last: int, between: Iterable[int]) -> bool:
         """Whether one of the words between parts a clause; what stands in brackets between them does not."""
-        depth = min(self.depths[min(first, len(self.depths) - 1)], self.depths[last])
+        depth = max(self.depths[min(first, len(self.depths) - 1)], self.depths[last])
         return any(self.ends[index] and self.depths[index] <= depth for index in between)
 
 

@@ -61,7 +61,9 @@ def serialise(triplets: Iterable[Triplet]) -> str:
 _SPACES: Final = re.compile(r"[\s,;|]+")
 _EDGES: Final = "\"'`´‘’“”()[]{}<>*#.:!?-–—_=/\\ "  # what may surround an entity and is not part of it
 _NUMBERED: Final = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s+")
-_LABEL: Final = re.compile(r"^[\s*#>-]*(?:triplets?|triples?|answer|output|result|graph|response)[\s*]*:[\s*]*", re.IGNORECASE)
+_LABEL: Final = re.compile(
+    r"^[\s*#>-]*(?:triplets?|triples?|answer|output|result|graph|response)[\s*]*:[\s*]*", re.IGNORECASE
+)
 _PART: Final = re.compile(r"[;\n\r]+|\)\s*,?\s*\(")
 _NAMES: Final = {relation.value.replace("_", ""): relation for relation in Relation} | {
     "suggests": Relation.SUGGESTIVE_OF, "modifies": Relation.MODIFY,

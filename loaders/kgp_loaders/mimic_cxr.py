@@ -236,8 +236,8 @@ class MIMICCXR:
 def _rows(
     table_path: Path, columns: Sequence[str], rejects: list[Reject], optional: Sequence[str] = ()
 ) -> Iterator[tuple[int, list[str]]]:
-    """The values of these columns with their line, then those of the optional ones, empty where there is no such column.
-    Raises `InputError` for a file that is no such table.
+    """The values of these columns with their line, then those of the optional ones, empty where the column does not
+    exist. Raises `InputError` for a file that is not such a table.
     """
     table_rows = records(table_path)
     _, header = next(table_rows, (1, []))

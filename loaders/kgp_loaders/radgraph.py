@@ -7,11 +7,12 @@
        "data_source": "MIMIC-CXR", "data_split": "train"}, …}
 
 The files of RadGraph 1.0 (train, dev, test, inference), what RadGraph-XL writes, and JSON Lines in DyGIE++'s form, as
-RadGraph-XL's annotations and DyGIE++'s predictions are published: an object a line with `doc_key`, `sentences`, `ner` or
-`predicted_ner` and `relations` or `predicted_relations`. Where two people labelled a report
-(the test files), its graphs stand side by side as `labeler_1` and `labeler_2`. Places are those of words of
-`text.split(" ")`, the last one included. Not every file keeps to that (in mocked ones nearly all places are off), so an
-entity says what its `tokens` say, and its places are passed on unchecked.
+RadGraph-XL's annotations and DyGIE++'s predictions are published: an object a line with `doc_key`, `sentences`, `ner`
+or `predicted_ner`, and `relations` or `predicted_relations`.
+
+Where two people labelled a report (the test files), its graphs are next to each other as `labeler_1` and `labeler_2`.
+Positions are those of words of `text.split(" ")`, the last one included. Not every file keeps to that (in mocked ones
+nearly all positions are off), so an entity has the text of its `tokens`, and its positions are passed on unchecked.
 
 A file is read as a whole: that of all of MIMIC-CXR has some 500 MB, and takes about five times that in memory.
 """
@@ -397,9 +398,7 @@ def _entity(entity_name: str, entity_id: str, entities: Mapping[str, Any]) -> En
     )
 
 
-def _relations(
-    entity_name: str, content: Any, entities: Mapping[str, Any]
-) -> tuple[tuple[Relation, str], ...]:
+def _relations(entity_name: str, content: Any, entities: Mapping[str, Any]) -> tuple[tuple[Relation, str], ...]:
     if not isinstance(content, list) or len(content) > MAX_RELATIONS:
         raise _Damage(f"{entity_name}: relations are not a list of at most {MAX_RELATIONS:,}")
     relations = []

@@ -4,9 +4,11 @@
     {"id": "study-1", "findings": "…", "impression": "…", "image": "images/1.png", "view": "AP", "subject": "7"}
 
 `text`, whose sections are found by their headers, `findings` and `impression` unchanged, or all of them: a column of a
-section counts before the same section of the text, and `last_paragraph` where there is no section. Texts may have several
-lines. A value such as NaN or None, as pandas writes a missing one, is empty. JSON may also be one list of objects. The file's name without its ending is the data set. An image's id is `I` and 18 digits made of data set
-and report id, so that two data sets do not share one.
+section counts before the same section of the text, and `last_paragraph` where there is no section. A value such as NaN
+or None, as pandas writes a missing one, is empty. Texts may have several lines. JSON may also be one list of objects.
+
+The file's name without its ending is the data set. An image's id is `I` and 18 digits made of data set and report id,
+so that two data sets do not share one.
 """
 
 from __future__ import annotations
@@ -126,8 +128,9 @@ def _present(value: str) -> str:
 
 
 def _roles(columns: Sequence[str], table_path: Path) -> dict[str, str]:
-    """The role of each column that has one; of several columns with one role, the usual name counts. Raises `InputError`
-    where id or text are missing, and where a column occurs twice.
+    """The role of each column that has one; of several columns with one role, the more usual name counts.
+
+    Raises `InputError` where id or text are missing, and where a column occurs twice.
     """
     names = [column.strip().casefold() for column in columns]
     if len(set(columns)) < len(columns):
@@ -204,7 +207,7 @@ def _values_by_role(record: Mapping[str, Any]) -> Mapping[str, str] | str:
         value = next((value for value in values if value is not None and value != ""), None)
         if isinstance(value, float) and value == value and value.is_integer() and abs(value) < MAX_WHOLE:
             value = int(value)  # pandas writes a column of numbers with gaps so
-        if value is not None and value == value:  # noqa: PLR0124  NaN
+        if value is not None and value == value:
             values_by_role[role] = value
     if any(not isinstance(value, str | int) for value in values_by_role.values()):
         return "a value is neither text nor a whole number"

@@ -19,7 +19,6 @@ from kgplatform.construct.stance import Rules
 from kgplatform.schema import Stance
 from kgplatform.wording import counted
 
-
 MAX_UNANSWERED: Final = 10  # first reports without an answer, after which the run stops
 
 

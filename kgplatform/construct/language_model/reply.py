@@ -4,8 +4,8 @@
 (C0032285, Negative), (C0018800, Positive)
 ***end***
 
-What a model thinks before it answers does not count, and of several blocks the last complete one does. Bullets, numbers,
-a code fence and the concept's name between CUI and stance do no harm; neither do missing marks around nothing but entries.
+A model's thinking before the answer does not count. Of several blocks the last complete one counts. Bullets, numbers, a
+code fence, the concept's name between CUI and stance, and missing marks around nothing but entries do no harm.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ MAX_REPLY: Final = 200_000  # characters; the longest correct one has about 3,00
 _START: Final = re.compile(r"\*{3}[ \t]*start[ \t]*\*{3}", re.IGNORECASE)
 _END: Final = re.compile(r"\*{3}[ \t]*end[ \t]*\*{3}", re.IGNORECASE)
 _ENTRY: Final = re.compile(
-    r"\(\s{0,9}(C[0-9]{7})\s{0,9},(?:[^(),\n]{1,120},)?\s{0,9}[\"'*]?([A-Za-z]{1,20})[\"'*]?\s{0,9}\)", re.IGNORECASE
+    r"\(\s{0,9}(C[0-9]{7})\s{0,9},(?:[^(),\n]{1,120},)?\s{0,9}[\"'*]{0,3}([A-Za-z]{1,20})[\"'*]{0,3}\s{0,9}\)",
+    re.IGNORECASE,
 )
 # What may be between entries: marks, bullets, numbers, code fences.
 _BETWEEN: Final = re.compile(r"(?:[\s,;.*•·–-]|\d{1,3}[.)]|```\w{0,10})*")

@@ -186,3 +186,30 @@ def test_any_bytes_as_metadata_are_read_rejected_or_refused(tmp_path: Path, cont
         assert all(isinstance(record, Reject) for record in MIMICCXR(tmp_path).reports())
     except InputError as error:
         assert METADATA in str(error)
+
+
+def test_an_empty_view_position_is_read_from_the_view_code_and_others_are_counted(tmp_path: Path) -> None:
+    layout(tmp_path, ROWS[1:2])
+    header = "dicom_id,subject_id,study_id,ViewPosition,ViewCodeSequence_CodeMeaning"
+    views = [("", "antero-posterior"), ("", "postero-anterior"), ("", ""), ("AP", "")]
+    table_rows = [
+        f"{synthetic_dicom_id(number)},10000001,5000000{number},{view},{code}"
+        for number, (view, code) in enumerate(views, 1)
+    ]
+    (tmp_path / METADATA).write_text("\n".join([header, *table_rows]) + "\n", encoding="utf-8")
+    for number in range(1, 5):
+        (tmp_path / "files" / "p10" / "p10000001" / f"s5000000{number}.txt").write_text(TEXT, encoding="utf-8")
+    source = MIMICCXR(tmp_path)
+    studies = [report.study for report in source.reports() if isinstance(report, Report)]
+    assert studies == ["50000001", "50000004"]
+    assert source.left_out == {"images of other views than AP": 1, "images whose view is not stated": 1}
+    assert len(list(MIMICCXR(tmp_path, views=()).reports())) == 4, "without a selection of views each image counts"
+
+
+def test_a_release_without_reports_says_where_they_are(tmp_path: Path) -> None:
+    folder = layout(tmp_path)
+    (folder / "files").rename(tmp_path / "images")
+    with pytest.raises(InputError, match="there are no reports here") as error:
+        list(MIMICCXR(folder).reports())
+    assert error.value.hint is not None
+    assert "mimic-cxr-reports.zip" in error.value.hint

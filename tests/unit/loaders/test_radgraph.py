@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -241,3 +242,60 @@ def test_batches_are_the_same_whatever_their_size(tmp_path: Path) -> None:
     assert (sum(batch_sizes), max(batch_sizes)) == (700, 250)
     assert max(batch.read for batch in RadGraph(graphs_path).batches(7)) == 7
     assert merged_batch(RadGraph(graphs_path)) == merged_batch(RadGraph(graphs_path), 7)
+
+
+def _dygie(**changes: Any) -> dict[str, Any]:
+    """A line in DyGIE++'s form."""
+    return {
+        "doc_key": STUDY,
+        "dataset": "mimic",
+        "sentences": [["Small", "left", "effusion", "."], ["No", "nodule", "."]],
+        "ner": [[[0, 0, "OBS-DP"], [1, 1, "ANAT-DP"], [2, 2, "OBS-DP"]], [[5, 5, "OBS-DA"]]],
+        "relations": [[[0, 0, 2, 2, "modify"], [2, 2, 1, 1, "located_at"]], []],
+        **changes,
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "predicted_"])
+def test_lines_of_dygies_form_are_graphs(tmp_path: Path, prefix: str) -> None:
+    line = _dygie()
+    line = {"ner": [], **line} if not prefix else line
+    for kind in ("ner", "relations") if prefix else ():
+        line[f"{prefix}{kind}"] = [[[*entry, 9.5, 0.9] for entry in sentence] for sentence in line.pop(kind)]
+    path = write_graphs(tmp_path / "a.jsonl", "\n".join(json.dumps({**line, "doc_key": key}) for key in (STUDY, 7)))
+    first_graph, second_graph = read_graphs(path)
+    assert (first_graph.name, second_graph.name) == (STUDY, "7")
+    assert [(entity.text, entity.presence) for entity in first_graph.entities] == [
+        ("Small", "present"), ("left", "present"), ("effusion", "present"), ("nodule", "absent"),
+    ]  # fmt: skip
+    assert [tuple(triplet) for triplet in triplets(first_graph)] == [
+        ("small", "modify", "effusion"), ("effusion", "located_at", "left"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"sentences": [["a"], "b"]}, "sentences: not a list of lists"),
+        ({"ner": [[[0, 99, "OBS-DP"]]]}, "ner: a position is not that of a token"),
+        ({"ner": [[[0]]]}, "ner: an entry is not a list of 3 or more"),
+        ({"ner": [[[0, 0, "X"]]], "relations": []}, "the label is not one of RadGraph's"),
+        ({"relations": [[[0, 0, 3, 3, "modify"]]]}, "relations: an end is not an entity"),
+        ({"relations": [[[0, 0, "2", 2, "modify"]]]}, "relations: a position is not a number"),
+    ],
+)
+def test_a_damaged_line_of_dygies_form_is_rejected_alone(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    lines = [json.dumps(_dygie()), json.dumps(_dygie(**change)), "{", json.dumps(_dygie(doc_key="b"))]
+    path = write_graphs(tmp_path / "a.jsonl", "\n".join(lines))
+    rejects = [record for record in read_report_graphs(path) if isinstance(record, Reject)]
+    assert [rejected.row for rejected in rejects] == [2, 3]
+    assert reason in rejects[0].reason
+
+
+def test_a_relation_of_an_entity_to_itself_is_left_out_and_counted(tmp_path: Path) -> None:
+    looped = radgraph_entity(relations=[["modify", "1"]])
+    path = write_graphs(tmp_path / "a.json", {STUDY: radgraph_report(e1=looped), "radgraph_annotations": []})
+    [graph] = read_graphs(path)
+    assert (graph.entities[0].relations, graph.self_relations) == ((), 1)
+    [batch] = RadGraph(path).batches(10)
+    assert batch.left_out == {"relations of an entity to itself": 1}

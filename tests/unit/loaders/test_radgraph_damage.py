@@ -64,7 +64,6 @@ DAMAGED: dict[str, Any] = {
     ),
     "the relation is not one": radgraph_report(e1=radgraph_entity(relations=[[CANARY, "2"]]), e2=radgraph_entity()),
     "an entity that does not exist": radgraph_report(e1=radgraph_entity(relations=[["modify", CANARY]])),
-    "to itself": radgraph_report(e1=radgraph_entity(relations=[["modify", "1"]])),
     "more than 5,000 entities": read_entities({str(number): radgraph_entity() for number in range(5_001)}),
 }
 

@@ -43,7 +43,7 @@ def test_excels_separator_line_applies_to_report_tables(tmp_path: Path) -> None:
     [report], [reject] = _read_reports(
         tmp_path / "ward.csv", 'sep=;\r\nid;text\r\na;"No effusion;\r\nnormal, all"\r\nb\r\n'
     )
-    assert report.sections == {"findings": "No effusion;\r\nnormal, all"}
+    assert report.sections == {"findings": "No effusion;\nnormal, all"}
     assert reject.row == 5
 
 
@@ -64,8 +64,10 @@ def test_json_lines_with_sections_of_their_own(tmp_path: Path) -> None:
         ("a.csv", 'id,text\n"a","b\nc"\nx\n', 4, "1 values, where the header has 2"),
         ("a.jsonl", '{"id": "1", "text": "a"}\nnot json\n', 2, "not JSON"),
         ("a.jsonl", "[1]\n", 1, "not a JSON object"),
+        ("a.jsonl", '{"id": "1", "text": "a"}\n[1]\n', 2, "not a JSON object"),
         ("a.jsonl", '{"id": "1", "text": ["a"]}\n', 1, "neither text nor"),
-        ("a.jsonl", "[" * 100_000 + "\n", 1, "not JSON"),
+        ("a.jsonl", "{" * 100_000 + "\n", 1, "not JSON"),
+        ("a.csv", "id,text\n5.04E+07,a\n5.04E+07,b\n", 3, "earlier row: a spreadsheet has rounded it"),
     ],
 )
 def test_a_bad_row_is_told_with_its_line(tmp_path: Path, name: str, content: str, row: int, reason: str) -> None:
@@ -81,12 +83,68 @@ def test_a_bad_row_is_told_with_its_line(tmp_path: Path, name: str, content: str
         "a,b\n1,2\n",
         "id,image\n1,2\n",
         "id,text,text\n1,a,b\n",
-        "id,text,report\n1,a,b\n",
     ],
 )
 def test_a_file_that_is_none_is_an_input_error(tmp_path: Path, content: str | bytes) -> None:
     with pytest.raises(InputError):
         _read_reports(tmp_path / "a.csv", content)
+
+
+EFFUSION, EDEMA = {"findings": "Effusion."}, {"impression": "Edema."}
+TABLES = {
+    "missing values are empty": ("a.csv", "id,findings,impression\n1,nan,Edema.\n2,None,N/A\n", [EDEMA, {}]),
+    "a text and a column of a section": (
+        "a.csv",
+        'id,text,impression\n1,"FINDINGS: Effusion.\nIMPRESSION: Effusion.",Edema.\n2,FINDINGS: Effusion.,\n',
+        [EFFUSION | EDEMA, EFFUSION],
+    ),
+    "the last paragraph where there is no section": (
+        "a.csv",
+        "study,impression,findings,last_paragraph\n1,,,Effusion.\n2,Edema.,,Effusion.\n",
+        [EFFUSION, EDEMA],
+    ),
+    "capitals": ("a.jsonl", '{"ID": "1", "IMPRESSION": "Edema."}', [EDEMA]),
+    "NaN and null": (
+        "a.jsonl",
+        '{"id": "1", "findings": NaN, "impression": "Edema."}\n{"id": 2, "findings": null, "text": ""}',
+        [EDEMA, {}],
+    ),
+    "a list": (
+        "a.json",
+        '[{"id": "1", "findings": "Effusion."},\n {"id": "2", "impression": "Edema."}]',
+        [EFFUSION, EDEMA],
+    ),
+    "two columns of one role": ("a.csv", "id,report,text\n1,FINDINGS: a,FINDINGS: Effusion.\n", [EFFUSION]),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_as_users_have_them(tmp_path: Path, table: str) -> None:
+    file_name, content, expected = TABLES[table]
+    reports, rejects = _read_reports(tmp_path / file_name, content)
+    assert not rejects
+    assert [report.sections for report in reports] == expected
+    assert [report.has_text for report in reports] == [bool(report_sections) for report_sections in expected]
+
+
+def test_a_whole_number_is_an_id_without_its_decimal_point(tmp_path: Path) -> None:
+    [report], _ = _read_reports(tmp_path / "a.jsonl", '{"id": 50414267.0, "text": "FINDINGS: a"}')
+    assert report.study == "50414267"
+    _, [rejected] = _read_reports(tmp_path / "a.jsonl", '{"id": 1.5, "text": "FINDINGS: a"}')
+    assert rejected.reason == "a value is neither text nor a whole number"
+
+
+@pytest.mark.parametrize("content", ['{"id": "1", "note_body": "a"}\n' * 2, '[{"id": "1", "note_body": "a"}]'])
+def test_json_without_a_column_of_text_is_an_error_that_names_the_columns(tmp_path: Path, content: str) -> None:
+    with pytest.raises(InputError, match="no column is recognised as text") as error:
+        _read_reports(tmp_path / "a.json", content)
+    assert error.value.hint is not None
+    assert "id, note_body" in error.value.hint
+
+
+def test_a_report_without_a_known_section_has_text(tmp_path: Path) -> None:
+    [report], _ = _read_reports(tmp_path / "a.csv", "id,text\n1,INDICATION: cough\n")
+    assert (report.sections, report.has_text) == ({}, True)
 
 
 def test_a_missing_report_table_is_an_input_error(tmp_path: Path) -> None:
@@ -116,6 +174,23 @@ def test_any_bytes_are_reports_rejects_or_an_input_error(tmp_path: Path, suffix:
         ("No header here.", {"findings": "No header here."}),
         ("FINDINGS: Heart: normal.\nLungs: clear.", {"findings": "Heart: normal.\nLungs: clear."}),
         ("INDICATION: cough", {}),
+        ("TWO VIEWS OF THE CHEST: Clear.", {"findings": "Clear."}),
+        ("PORTABLE UPRIGHT CHEST RADIOGRAPH, 05:30 A.M.: Clear.", {"findings": "Clear."}),
+        ("EXAMINATION: CHEST (PA AND LATERAL)\n\nFINDIGNS: Clear.", {"findings": "Clear."}),
+        ("INDICATION: a\n\nIMPRESION: Clear.", {"impression": "Clear."}),
+        ("__Findings:__ a\n\n### Conclusion\nb", {"findings": "a", "impression": "b"}),
+        ("1. Findings: a\n2) Impression: b", {"findings": "a", "impression": "b"}),
+        ("II. FINDINGS - a\nIII. IMPRESSION - b", {"findings": "a", "impression": "b"}),
+        ("HISTORY: pneumonia. TECHNIQUE: AP. FINDINGS: a. CONCLUSION: b.", {"findings": "a.", "impression": "b."}),
+        ("Indication: edema. Findings: Lungs: clear. Impression: b", {"findings": "Lungs: clear.", "impression": "b"}),
+        ("FINDINGS: a\rRECOMMENDATIONS: CT for edema.\rIMPRESSION: b", {"findings": "a", "impression": "b"}),
+        ("FINDINGS: a\\nIMPRESSION: b", {"findings": "a", "impression": "b"}),
+        ("FINDINGS: a<br/>IMPRESSION: b", {"findings": "a", "impression": "b"}),
+        ("\u2003FINDINGS\uff1a a\u2028IMPRESSION: b", {"findings": "a", "impression": "b"}),
+        ("FINDINGS: a\n\nPRIOR EXAMS: edema", {"findings": "a"}),
+        ("FINDINGS: a\nWET READ by Dr.: edema", {"findings": "a"}),
+        ("COMPARISON: none\n\nThe lungs are clear.", {"findings": "The lungs are clear."}),
+        ("IMPRESSION AND PLAN: a", {"impression": "a"}),
         ("", {}),
     ],
 )

@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgplatform.construct.judgement import CueKind
 from kgplatform.construct.lexicon import Concept, Lexicon
-from kgplatform.construct.stance import Rules, read_cues, rules
+from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import DictionaryTagger
-from kgplatform.errors import InputError
 
 FINDINGS = ["effusion", "pneumothorax", "pneumonia", "consolidation", "atelectasis", "cardiomegaly", "nodule", "mass"]
 TAGGER = DictionaryTagger(
@@ -91,6 +89,7 @@ def test_the_cue_that_decided_is_told() -> None:
     [decision] = rules().stances(report_text, TAGGER.tag(report_text))
     assert decision.cue is not None
     assert report_text[decision.cue.start : decision.cue.end] == "No evidence of"
+    assert decision.cue.rule == "no evidence of"
 
 
 def test_a_cue_of_one_sentence_says_nothing_of_the_next() -> None:
@@ -112,14 +111,3 @@ def test_each_mention_has_one_decision(words: list[str]) -> None:
 def test_any_text_can_be_judged(text: str) -> None:
     mentions = TAGGER.tag(text)
     assert len(rules().stances(text, mentions)) == len(mentions)
-
-
-@pytest.mark.parametrize("line", ["negates no", "maybe\tno", "negates\t", "\tno"])
-def test_a_damaged_table_of_cues_is_refused_with_its_line(line: str) -> None:
-    with pytest.raises(InputError, match="line 2"):
-        list(read_cues(f"# cues\n{line}\n", "cues.tsv"))
-
-
-def test_rules_are_named_by_their_cues() -> None:
-    assert Rules([(CueKind.NEGATES, "no")]).name != Rules([(CueKind.NEGATES, "without")]).name
-    assert rules().name.startswith("rules ")
