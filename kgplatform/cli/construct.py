@@ -57,6 +57,10 @@ ConflictsOption = Annotated[
     typer.Option(help="If a report has several stances to a concept: keep all, the strongest or the last."),
 ]
 Keep = Annotated[Path | None, typer.Option(help="Read only the studies of this selection (`kgp construct select`).")]
+RulesFile = Annotated[
+    Path | None,
+    typer.Option("--rules", metavar="FILE", help="A table of your own rules of stance, in addition to the platform's."),
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes that read the reports.")]
 LanguageModel = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Use this language model to judge the candidates.")
@@ -91,6 +95,7 @@ def run_command(
     own_words: OwnWords = None,
     views: Views = None,
     tagger: Tagger = None,
+    rules: RulesFile = None,
     conflicts: ConflictsOption = None,
     keep: Keep = None,
     workers: Workers = None,
@@ -114,6 +119,7 @@ def run_command(
         own_words=own_words,
         views=parse_views(views),
         tagger=tagger,
+        rules=rules,
         conflicts=_conflicts(conflicts),
         keep=keep,
         workers=workers,
@@ -138,6 +144,7 @@ class _Overrides:
     own_words: bool | None
     views: tuple[str, ...] | None
     tagger: str | None
+    rules: Path | None
     conflicts: Conflicts | None
     keep: Path | None
     workers: int | None
@@ -295,8 +302,9 @@ def explain_stance(
         if not edge["evidence"]:
             echo("  no evidence: the stance was not constructed from reports")
         for mention in edge["evidence"]:
+            rule_text = f" (rule: {mention['rule']})" if mention.get("rule") else ""
             mention_text = mention.get("sentence") or f"characters {mention['start']}-{mention['end']}"
-            echo(f"  {mention['section']}: {mention_text}")
+            echo(f"  {mention['section']}: {mention_text}{rule_text}")
 
 
 def report_rejects(rejects: Sequence[Reject]) -> None:

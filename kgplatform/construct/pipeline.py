@@ -20,7 +20,7 @@ from kgplatform.construct.semantic_types import Allowed, types_by_name
 from kgplatform.construct.settings import ConstructionSettings
 from kgplatform.construct.source import Construction, Ontology
 from kgplatform.construct.spread import Stages
-from kgplatform.construct.stance import rules
+from kgplatform.construct.stance import rules, user_rules
 from kgplatform.construct.tagger import Tagger
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
@@ -57,8 +57,9 @@ def construction(
 
 def build_judge(settings: ConstructionSettings, reports: ReportSource) -> Judge:
     """The rules, or the language model that the settings name. Raises `UsageError` where it may not be asked."""
+    stance_rules = rules() if settings.rules is None else user_rules(settings.rules)
     if not settings.llm:
-        return rules()
+        return stance_rules
     from kgplatform.construct.language_model.cache import Cache
     from kgplatform.construct.language_model.judge import LLMJudge
     from kgplatform.construct.language_model.settings import LLMSettings
@@ -66,7 +67,7 @@ def build_judge(settings: ConstructionSettings, reports: ReportSource) -> Judge:
     llm_settings = LLMSettings.from_document(settings.llm, remote_consent=settings.remote_consent)
     check_consent(llm_settings.url, credentialed=reports.credentialed, consent=llm_settings.remote_consent)
     cache = Cache(llm_settings.cache or Platform.from_env().home / "language_model.sqlite")
-    return LLMJudge(llm_settings, rules(), cache, credentialed=reports.credentialed)
+    return LLMJudge(llm_settings, stance_rules, cache, credentialed=reports.credentialed)
 
 
 def open_reports(kind: str, path: Path, views: Sequence[str] | None = None) -> ReportSource:

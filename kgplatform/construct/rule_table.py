@@ -26,6 +26,8 @@ from kgplatform.errors import InputError
 
 COLUMNS: Final = ("rule", "effect", "pattern", "example")
 MAX_PATTERN: Final = 400  # characters
+MAX_REPEATS: Final = 8  # parts of a pattern that may occur several times: more could take very long to match
+MAX_DEPTH: Final = 4  # brackets within brackets
 FINDING: Final = "[\ue000-\uf8ff]"  # a mention in a sentence as the engine writes it: one character of private use
 FIRST_MENTION: Final = 0xE000
 MAX_MENTIONS: Final = 0xF8FF - FIRST_MENTION + 1
@@ -151,7 +153,9 @@ class _Parser:
         if re.sub(r"\s", "", pattern) != "".join(self._atoms):
             raise ValueError("a brace or a quotation mark has no partner")
         self._classes = classes
-        self._position = 0
+        self._position = self._depth = 0
+        if self._atoms.count("*") > MAX_REPEATS:
+            raise ValueError(f"the pattern has more than {MAX_REPEATS} *")
 
     def parse(self) -> tuple[str, set[str]]:
         expression, first_words, may_be_empty = self._alternatives()
@@ -189,7 +193,11 @@ class _Parser:
         atom = self._atoms[self._position]
         self._position += 1
         if atom in ("(", "["):
+            self._depth += 1
+            if self._depth > MAX_DEPTH:
+                raise ValueError(f"the pattern has more than {MAX_DEPTH} brackets within one another")
             expression, first_words, may_be_empty = self._alternatives()
+            self._depth -= 1
             if not self._take(")" if atom == "(" else "]"):
                 raise ValueError(f"{atom} has no partner")
             if atom == "[":

@@ -89,6 +89,8 @@ class ConstructionSettings(FromYAML):
     """And for the platform's words for findings, which have CUIs of UMLS."""
     tagger: Annotated[Text, AfterValidator(_tagger_beside_file)] = "dictionary"
     """The tagger's name, or NAME:ARGUMENT."""
+    rules: Annotated[FilePath | None, HasValue()] = None
+    """A table of your own rules of stance, in addition to the platform's; see docs/construct.md."""
     conflicts: Conflicts = Conflicts.keep
     """What becomes of a concept with several stances in one report: keep them all, the strongest, or the last."""
     keep: Annotated[FilePath | None, HasValue()] = None
@@ -152,6 +154,8 @@ def _check_data_folder(settings: ConstructionSettings, folder: Path, settings_fi
         raise _not_from_a_folder("llm.url is another machine, to which the reports would go", settings_file)
     if settings.llm.get("keep_replies"):
         raise _not_from_a_folder("llm.keep_replies stores replies, which may quote reports", settings_file)
+    if settings.rules is not None:
+        raise _not_from_a_folder("rules are patterns, which may take long to match", settings_file)
     if settings.ray:
         raise _not_from_a_folder("ray may send the reports to a cluster", settings_file)
     if settings.workers > (core_count := os.cpu_count() or 1):

@@ -19,6 +19,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from kgplatform.construct.clauses import (
@@ -44,8 +45,10 @@ from kgplatform.construct.rule_table import (
 from kgplatform.construct.semantic_types import ANATOMY
 from kgplatform.construct.tagger import Mention
 from kgplatform.construct.text import sentences
+from kgplatform.files import read_text
 from kgplatform.schema import Stance
 
+MAX_TABLE: Final = 1 << 20  # bytes of a user's table of rules
 _ABSENT: Final = frozenset({Effect.ABSENT_AFTER, Effect.ABSENT_BEFORE, Effect.ABSENT_WITHIN})
 _UNCERTAIN: Final = frozenset(
     {
@@ -280,6 +283,15 @@ def _sense(mention: Mention, senses: Collection[str]) -> int:
         if candidate.score == best_score and candidate.cui in senses:
             return candidate_index
     return 0
+
+
+def user_rules(path: Path) -> Rules:
+    """The platform's rules with those of a user's table, whose rules replace those of the same name. Raises `InputError`
+    for a damaged table.
+    """
+    own_table = rules().table
+    table_text = read_text(path, MAX_TABLE, "Give a table of rules; see docs/construct.md.")
+    return Rules(own_table.with_rules(read_rules(table_text, path.name, own_table.classes)))
 
 
 @cache

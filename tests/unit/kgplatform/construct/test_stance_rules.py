@@ -158,6 +158,8 @@ def test_a_rule_of_the_user_is_added_and_replaces_one_of_the_same_name() -> None
         ("no\tabsent after\tWORD no\tNo [x].", "does not begin with a word"),
         ("no\tabsent after\tno {\tNo [x].", "a brace or a quotation mark has no partner"),
         ("no\tabsent after\t" + "no " * 200 + "\tNo [x].", "longer than 400 characters"),
+        ("no\tabsent after\tno" + " WORD*" * 9 + "\tNo [x].", "more than 8"),
+        ("no\tabsent after\tno " + "[a " * 5 + "]" * 5 + "\tNo [x].", "more than 4 brackets"),
         ("seen\twords\tseen\t", "a class of words is named {name}"),
         ("a\tabsent after\tno\tx\na\tabsent after\tnot\tx", "there is a rule a already"),
     ],
