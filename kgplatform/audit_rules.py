@@ -178,14 +178,14 @@ SPLIT: Final[tuple[Rule[Split], ...]] = (
     Rule(
         "KGP-A201",
         AuditSeverity.ERROR,
-        "test triples whose head and tail are joined in training",
+        "test triples with ends joined in training",
         leak_check("test"),
         "Training gives their answers away. Use a leakage-free split, or report the others separately.",
     ),
     Rule(
         "KGP-A202",
         AuditSeverity.WARNING,
-        "validation triples whose head and tail are joined in training",
+        "validation triples with ends joined in training",
         leak_check("valid"),
         "Early stopping and the choice of settings favour models that look up answers. Use a leakage-free split.",
     ),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import pickle
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -136,7 +138,12 @@ def _by_ray(source_rows: Iterable[Row], stages: Stages, worker_count: int) -> It
     annotated_chunks = ray.data.from_items(pickled_chunks).map(
         _Actor, fn_constructor_args=(ray.put(stages),), compute=actor_pool
     )
-    for chunk_row in annotated_chunks.iter_rows():
+    chunk_rows = iter(annotated_chunks.iter_rows())
+    while True:
+        with redirect_stdout(sys.stderr):  # where Ray prints that it restarts a worker, which is not a result
+            chunk_row = next(chunk_rows, None)
+        if chunk_row is None:
+            return
         yield from pickle.loads(chunk_row["done"])  # noqa: S301  made by our own actors
 
 

@@ -91,7 +91,7 @@ def test_the_pool_of_the_docs_predicts_too(
 def test_wrong_models_and_settings_are_one_clear_line(kgp: Kgp, medmkg_graph: Graph, tmp_path: Path) -> None:
     completed = kgp("predict", "links", "--model", tmp_path, "--relation", "POSITIVE")
     assert completed.code == 1
-    assert "checkpoint.json: is missing or damaged" in completed.err
+    assert "there is no link-prediction model here" in completed.err
     assert "Traceback" not in completed.err
     settings_path = tmp_path / "x.yaml"
     settings_path.write_text("model: transe\nepochs: many\n")

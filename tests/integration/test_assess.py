@@ -50,7 +50,7 @@ def test_the_command_writes_a_workbook_with_reports_only_when_asked(
     assert (completed.json["images"], completed.json["concepts"], completed.json["reports"]) == (5, 5, 0)
     second_run = kgp("assess", "sample", assessment_folder / "w.xlsx")
     assert second_run.code == 1
-    assert "is there already" in second_run.err
+    assert "the file already exists" in second_run.err
     report_folder = assessment_folder / "openi"
     report_folder.mkdir()
     (report_folder / "indiana_reports.csv").write_text(

@@ -85,7 +85,7 @@ def test_an_export_of_the_released_graph(released_medmkg_triples: Triples) -> No
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("kind", "wanted"),
+    ("kind", "expected"),
     [
         (
             "paper",
@@ -149,7 +149,7 @@ def test_the_command_fails_on_what_it_is_told_to_fail_on(
     text_audit = kgp("audit", "--export", export_folder, "--split", leaking_split, "--fail-on", "never")
     assert text_audit.code == 0
     assert (
-        "KGP-A201   1,291   3,539  test triples whose head and tail are joined in training: "
+        "KGP-A201   1,291   3,539  test triples with ends joined in training: "
         "1,264 reversed, 529 parallel" in text_audit.out
     )
     clean_audit = kgp("audit", "--export", export_folder, "--split", clean_split, "--fail-on", "warning", "--json")

@@ -276,7 +276,10 @@ def test_export_and_split_on_the_command_line(medmkg_graph: Graph, kgp: Kgp, tmp
     triple_split = splits.Split.read(tmp_path / "split.parquet", Triples.read(full_export))
     assert (triple_split.kind, triple_split.seed, triple_split.sha256) == ("leakage-free", 7, completed.json["sha256"])
     assert completed.json["leak"]["test"]["either"] == 0
-    for split_path, message in ((full_export / "s.parquet", "inside the export"), (tmp_path / "s", "hold parquet")):
+    for split_path, message in (
+        (full_export / "s.parquet", "inside the export"),
+        (tmp_path / "s", "contain parquet"),
+    ):
         failed_run = kgp("split", "paper", full_export, "--out", split_path)
         assert (failed_run.code, message in failed_run.err, split_path.exists()) == (2, True, False), failed_run.err
     assert kgp("export", "csv", "--out", tmp_path, "--json").json["error"]["kind"] == "usage"

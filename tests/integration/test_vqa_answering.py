@@ -107,7 +107,7 @@ class TestFlags:
             ("Is it?", answering.NO_CONCEPT, "--lexicon"),
             ("Does the image show a finding?", answering.NO_CONCEPT, "--lexicon"),
             ("Can aspirin treat a pneumothorax?", "about aspirin, which names no concept", ""),
-            ("Is there a pneumothorax and an effusion?", "several questions", "alone"),
+            ("Is there a pneumothorax and an effusion?", "several questions", "separately"),
         ],
     )
     def test_a_model_of_synthetic_studies_refuses_what_it_does_not_know(

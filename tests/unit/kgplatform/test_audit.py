@@ -183,7 +183,7 @@ def _two_image_split(parts: list[int], kind: str) -> Split:
 def test_a_test_that_training_answers_is_an_error() -> None:
     leak_finding = by_id(audit_split(_two_image_split([0, 0, 0, 0, 2], "paper")))["KGP-A201"]
     assert (leak_finding.severity, leak_finding.count, leak_finding.of) == (AuditSeverity.ERROR, 1, 1)
-    assert leak_finding.title == "test triples whose head and tail are joined in training: 1 reversed, 0 parallel"
+    assert leak_finding.title == "test triples with ends joined in training: 1 reversed, 0 parallel"
     assert leak_finding.examples == ("b inverse_isa a",)
     validation_findings = by_id(audit_split(_two_image_split([0, 0, 0, 0, 1], "paper")))
     assert validation_findings.keys() & {"KGP-A201", "KGP-A202"} == {"KGP-A202"}

@@ -26,7 +26,7 @@ def test_its_replies_and_log_probabilities_are_those_of_the_platforms_search(bea
     model = language("qwen2", 3)
     embeddings, mask = prompts(model, [9, 4, 7], 3)
     for token_filter in (None, only(40, 41, 42, 43, 44)):
-        options: dict[str, Any] = {"beams": beams, "max_new_tokens": 20, "end": END, "held": token_filter}
+        options: dict[str, Any] = {"beams": beams, "max_new_tokens": 20, "end": END, "logits_filter": token_filter}
         own_replies = most_probable(model, embeddings, mask, **options)
         for own_reply, reply in zip(own_replies, generate_replies(model, embeddings, mask, **options), strict=True):
             assert reply.tokens == own_reply.tokens

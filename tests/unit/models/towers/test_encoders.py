@@ -97,7 +97,7 @@ class TestEncoders:
         np.testing.assert_allclose(vectors[0], mean_hidden / np.linalg.norm(mean_hidden), atol=1e-5)
         assert encoder.name == f"transformer-{encoder.sha256[:8]}"
         assert encoder.name == open_encoder(f"transformer:{tmp_path}").name
-        with pytest.raises(UsageError, match="texts alone"):
+        with pytest.raises(UsageError, match="encodes texts only"):
             encoder.images([tmp_path / "x.png"])
 
 
