@@ -286,8 +286,8 @@ def _sense(mention: Mention, senses: Collection[str]) -> int:
 
 
 def user_rules(path: Path) -> Rules:
-    """The platform's rules with those of a user's table, whose rules replace those of the same name. Raises `InputError`
-    for a damaged table.
+    """The platform's rules with those of a user's table, which replace rules of the same name. Raises `InputError` for
+    a damaged table.
     """
     own_table = rules().table
     table_text = read_text(path, MAX_TABLE, "Give a table of rules; see docs/construct.md.")

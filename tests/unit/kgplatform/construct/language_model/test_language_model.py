@@ -13,7 +13,7 @@ from kgplatform.construct.annotate import Annotation, annotate
 from kgplatform.construct.language_model import prompt
 from kgplatform.construct.language_model.cache import Cache, ModelAnswer
 from kgplatform.construct.language_model.client import MAX_UNREACHED, Client, Refused, Unanswered
-from kgplatform.construct.language_model.judge import LLMJudge
+from kgplatform.construct.language_model.judge import MAX_UNANSWERED, LLMJudge
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.construct.spread import Stages, annotated
 from kgplatform.construct.stance import rules
@@ -138,10 +138,34 @@ def test_garbage_leaves_the_report_to_the_rules_and_says_so(tmp_path: Path, kind
         annotation = annotate(a_report(), TAGGER, judge)
         assert annotation_edges(annotation) == BY_RULES
         assert annotation.judge == rules().name
-        assert judge.usage.fell_back == 1
+        assert judge.usage.fell_back == sum(judge.usage.reasons.values()) == 1
+        [reason] = judge.usage.reasons
+        assert f"1 left to the rules (1: {reason})" in judge.usage.summary()
+        with pytest.raises(Refused, match="has answered none of 1 report"):
+            judge.require_answers()
         request_count = len(server.requests)
         annotate(a_report(), TAGGER, judge)  # a second pass decides as the first, and does not ask again
         assert len(server.requests) == request_count <= 6
+
+
+def test_a_status_of_http_is_a_reason_and_one_answer_is_enough_for_a_run(tmp_path: Path) -> None:
+    def answer(messages: list[dict[str, str]], before: int) -> FakeModelReply:
+        return FakeModelReply(status=400) if before else positive(messages, before)
+
+    with serving(answer) as server, judging(server, tmp_path) as judge:
+        annotate(a_report(number=1), TAGGER, judge)
+        for number in range(2, 2 + MAX_UNANSWERED):
+            assert annotation_edges(annotate(a_report(number=number), TAGGER, judge)) == BY_RULES
+        assert judge.usage.reasons == {"HTTP 400": MAX_UNANSWERED}
+        judge.require_answers()
+
+
+def test_a_model_without_an_answer_for_the_first_reports_stops_the_run(tmp_path: Path) -> None:
+    with serving(lambda messages, before: FakeModelReply("")) as server, judging(server, tmp_path) as judge:
+        for number in range(MAX_UNANSWERED - 1):
+            annotate(a_report(number=number), TAGGER, judge)
+        with pytest.raises(Refused, match=f"none of {MAX_UNANSWERED} reports .*it has no answer"):
+            annotate(a_report(number=99), TAGGER, judge)
 
 
 def test_a_busy_server_is_asked_again_as_it_says(tmp_path: Path) -> None:
