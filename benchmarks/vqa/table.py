@@ -21,11 +21,7 @@ TITLES = {
     "base": "base model",
     "question-only": "question only",
     "image-only": "image only",
-    "krisp": "KRISP",
-    "mkbn": "MKBN",
-    "k-pathvqa": "K-PathVQA",
-    "ekgrl": "EKGRL",
-    "mr-mkg": "MR-MKG",
+    **{name.lower(): name for name in ("KRISP", "MKBN", "K-PathVQA", "EKGRL", "MR-MKG")},
 }
 CONTROLS = {"empty": "empty graph", "shuffled": "shuffled graph", "no-stance": "without stance"}
 

@@ -40,6 +40,8 @@ _OPEN: Final = frozenset(
 )  # fmt: skip
 _CONTINUING: Final = frozenset(["or", "nor", "including", "such", "eg"])  # a bracket that continues a list
 _NEGATIONS: Final = frozenset(["no", "not", "without", "never"])
+_FIRST_CHARACTER: Final = chr(FIRST_MENTION)
+_LAST_CHARACTER: Final = chr(FIRST_MENTION + MAX_MENTIONS - 1)
 BREAK: Final = "—"  # a dash between clauses, or the start of a new line
 
 
@@ -113,7 +115,7 @@ def _may_end_clause(words: Sequence[str], position: int, clause_words: ClauseWor
 
 def is_mention(word: str) -> bool:
     """Whether a word of `sentence_words` stands for a mention."""
-    return FIRST_MENTION <= ord(word[0]) < FIRST_MENTION + MAX_MENTIONS
+    return _FIRST_CHARACTER <= word <= _LAST_CHARACTER  # mentions are the only words of these characters
 
 
 class ClauseWords(NamedTuple):

@@ -48,6 +48,7 @@ from kgplatform.construct.text import sentences
 from kgplatform.files import read_text
 from kgplatform.schema import Stance
 
+MAX_PHRASES: Final = 100_000  # of which it is remembered whether they name a finding
 MAX_TABLE: Final = 1 << 20  # bytes of a user's table of rules
 _ABSENT: Final = frozenset({Effect.ABSENT_AFTER, Effect.ABSENT_BEFORE, Effect.ABSENT_WITHIN})
 _UNCERTAIN: Final = frozenset(
@@ -74,6 +75,7 @@ _BEFORE: Final = frozenset(
     {Effect.ABSENT_BEFORE, Effect.UNCERTAIN_BEFORE, Effect.PRESENT_BEFORE, Effect.OTHER_BEFORE, Effect.UNCERTAIN_AROUND}
 )
 _WITHIN: Final = frozenset({Effect.ABSENT_WITHIN, Effect.UNCERTAIN_WITHIN, Effect.PRESENT_WITHIN, Effect.ALTERNATIVES})
+_DECIDING: Final = frozenset(Effect) - {Effect.BOUNDARY, Effect.NOTHING, Effect.NO_FINDING}
 _RELATIVE: Final = frozenset({"which", "that", "who"})  # they part clauses, but refer to what stands right before
 _RANK: Final = {
     **dict.fromkeys(Effect, 3),
@@ -119,6 +121,7 @@ class Rules:
         self.name = f"rules {hashlib.sha256(repr(described_rules).encode()).hexdigest()[:12]}"
         self._rules_by_word = first_word_index(rule for rule in table.rules if rule.effect is not Effect.NO_FINDING)
         self._mention_rules = self._rules_by_word.pop(FINDING, ())
+        self._neutral_phrases: dict[str, bool] = {}
         self._numbers = {rule.name: number for number, rule in enumerate(table.rules)}
         self._clause_words = ClauseWords.from_classes(table.classes)
         self._no_findings = frozenset(
@@ -152,9 +155,14 @@ class Rules:
         return decisions
 
     def _in_sentence(self, text: str, start: int, end: int, mentions: Sequence[Mention]) -> Iterator[Decision]:
-        is_neutral = [key(text[mention.start : mention.end]) in self._no_findings for mention in mentions]
+        is_neutral = [self._is_neutral(text[mention.start : mention.end]) for mention in mentions]
         named_mentions = [mention for mention, neutral in zip(mentions, is_neutral, strict=True) if not neutral]
-        sentence, matches = self._read(text, start, end, named_mentions)
+        words = sentence_words(text, start, end, named_mentions)
+        matches = self._matches([word.text for word in words])
+        if not any(match.rule.effect in _DECIDING for match in matches):
+            yield from (Decision(None) if neutral else Decision(Stance.POSITIVE) for neutral in is_neutral)
+            return
+        sentence = self._with_clauses(text, words, matches)
         positions = {
             ord(word_text) - FIRST_MENTION: position
             for position, word_text in enumerate(sentence.texts)
@@ -169,11 +177,9 @@ class Rules:
             number += 1
             yield Decision(Stance.POSITIVE) if position is None else _decision(mention, position, matches, sentence)
 
-    def _read(self, text: str, start: int, end: int, mentions: Sequence[Mention]) -> tuple[_Sentence, Sequence[_Match]]:
-        """The words of a sentence with its clauses, and the rules that match it."""
-        words = sentence_words(text, start, end, mentions)
+    def _with_clauses(self, text: str, words: Sequence[SentenceWord], matches: Sequence[_Match]) -> _Sentence:
+        """The sentence of these words, with the ends of its clauses."""
         texts = [word.text for word in words]
-        matches = self._matches(texts)
         verbs = self._clause_words.verbs
         has_verb = [
             is_mention(word.text) and not verbs.isdisjoint(text[word.start : word.end].lower().split())
@@ -183,7 +189,16 @@ class Rules:
         for match in matches:
             if match.rule.effect is Effect.BOUNDARY:
                 ends[match.start] = True
-        return _Sentence(words, texts, ends, bracket_depths(texts)), matches
+        return _Sentence(words, texts, ends, bracket_depths(texts))
+
+    def _is_neutral(self, phrase: str) -> bool:
+        """Whether the phrase names no finding by itself."""
+        is_neutral = self._neutral_phrases.get(phrase)
+        if is_neutral is None:
+            is_neutral = key(phrase) in self._no_findings
+            if len(self._neutral_phrases) < MAX_PHRASES:
+                self._neutral_phrases[phrase] = is_neutral
+        return is_neutral
 
     def _matches(self, word_texts: Sequence[str]) -> list[_Match]:
         """The rules that match the sentence, without those within the words of another one."""

@@ -6,9 +6,7 @@
                           "relations": [["located_at", "2"]]}, …},
        "data_source": "MIMIC-CXR", "data_split": "train"}, …}
 
-The files of RadGraph 1.0 (train, dev, test, inference), what RadGraph-XL writes, and JSON Lines in DyGIE++'s form, as
-RadGraph-XL's annotations and DyGIE++'s predictions are published: an object a line with `doc_key`, `sentences`, `ner`
-or `predicted_ner`, and `relations` or `predicted_relations`.
+The files of RadGraph 1.0 (train, dev, test, inference), what RadGraph-XL writes, and DyGIE++'s form (`dygie`).
 
 Where two people labelled a report (the test files), its graphs are next to each other as `labeler_1` and `labeler_2`.
 Positions are those of words of `text.split(" ")`, the last one included. Not every file keeps to that (in mocked ones
@@ -28,6 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
+from kgp_loaders.dygie import GraphDamage, graph_of_line, is_dygie, read_lines, require_object
 from kgp_loaders.mimic_cxr import DATASET, PHANTOM
 from kgp_loaders.phantom.studies import FIRST_SUBJECT
 from kgp_loaders.reports import MAX_ID
@@ -52,7 +51,6 @@ ELSEWHERE: Final = "RadGraph"  # the data set of a graph whose name is not a MIM
 SELF_RELATIONS: Final = "relations of an entity to itself"
 NOT_A_GRAPH: Final = "radgraph_annotations"  # a list that the radgraph package adds to what it writes
 MAX_BYTES: Final = 2 << 30  # of a file
-MAX_LINE: Final = 16 << 20  # bytes of a line of JSON
 MAX_ENTITIES: Final = 5_000  # of a graph; a report has about 30
 MAX_RELATIONS: Final = 1_000  # of an entity
 MAX_TOKENS: Final = 200  # characters of an entity
@@ -112,11 +110,11 @@ def read_report_graphs(path: Path, labeler: int = 1) -> Iterator[ReportGraph | R
 
     Raises `InputError` for a file that is none of RadGraph's.
     """
-    if _is_dygie(path):
-        for line_number, document in _dygie_lines(path):
+    if is_dygie(path):
+        for line_number, document in read_lines(path):
             try:
-                yield _graph(*_dygie_graph(document), labeler)
-            except _Damage as damage:
+                yield _graph(*graph_of_line(document), labeler)
+            except GraphDamage as damage:
                 yield Reject(path, line_number, str(damage))
         return
     for graph_number, (graph_name, graph_content) in enumerate(_document(path).items(), 1):
@@ -124,7 +122,7 @@ def read_report_graphs(path: Path, labeler: int = 1) -> Iterator[ReportGraph | R
             continue
         try:
             yield _graph(graph_name, graph_content, labeler)
-        except _Damage as damage:
+        except GraphDamage as damage:
             yield Reject(path, graph_number, str(damage))
 
 
@@ -233,93 +231,12 @@ def _tag(graph: ReportGraph) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
-class _Damage(Exception):
-    """Why something is no graph; never quotes it."""
-
-
 def _document(path: Path) -> dict[str, Any]:
     hint = "Give a JSON file of RadGraph: one graph for each report, under the report's name."
     document = files.read_json(path, MAX_BYTES, hint, _object, errors="surrogateescape")
     if not isinstance(document, dict):
         raise InputError("the file is not one JSON object, or a name occurs twice in it", hint, path=path)
     return document
-
-
-def _is_dygie(path: Path) -> bool:
-    """Whether the first line is an object of DyGIE++'s form."""
-    with files.open_regular_file(path) as json_file:
-        first_line = json_file.readline(MAX_LINE)
-    try:
-        document = json.loads(first_line.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and isinstance(document.get("sentences"), list)
-
-
-def _dygie_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """The objects of a JSON Lines file with their line; None for a line that is none."""
-    with files.open_regular_file(path) as json_file:
-        for line_number, line in enumerate(iter(lambda: json_file.readline(MAX_LINE + 1), b""), 1):
-            if not line.strip():
-                continue
-            try:
-                yield line_number, json.loads(line.decode("utf-8-sig")) if len(line) <= MAX_LINE else None
-            except (ValueError, RecursionError):
-                yield line_number, None
-
-
-def _dygie_graph(document: Any) -> tuple[str, dict[str, Any]]:
-    """The name of a document of DyGIE++'s form, and its graph in RadGraph's own. Raises `_Damage`."""
-    fields = _mapping(document, "the line")
-    tokens = [token for sentence in _lists(fields.get("sentences"), "sentences") for token in sentence]
-    if not all(isinstance(token, str) for token in tokens):
-        raise _Damage("sentences: a token is not text")
-    entities: dict[str, dict[str, Any]] = {}
-    id_by_span: dict[tuple[int, int], str] = {}
-    for entry in _entries(fields, "ner", 3):
-        first, last, label = entry[:3]
-        if not all(type(position) is int and 0 <= position < len(tokens) for position in (first, last)):
-            raise _Damage("ner: a position is not that of a token")
-        if (first, last) not in id_by_span:
-            id_by_span[first, last] = entity_id = str(len(entities) + 1)
-            entities[entity_id] = {
-                "tokens": " ".join(tokens[first : last + 1]),
-                "label": label,
-                "start_ix": first,
-                "end_ix": last,
-                "relations": [],
-            }
-    for entry in _entries(fields, "relations", 5):
-        head, tail = id_by_span.get(_span(entry[:2])), id_by_span.get(_span(entry[2:4]))
-        if head is None or tail is None:
-            raise _Damage("relations: an end is not an entity")
-        entities[head]["relations"].append([entry[4], tail])
-    name = fields.get("doc_key")
-    source = fields.get("dataset")
-    graph = {"text": " ".join(tokens), "entities": entities, "data_source": source if isinstance(source, str) else ""}
-    return str(name) if isinstance(name, str | int) else "", graph
-
-
-def _entries(fields: Mapping[str, Any], kind: str, least: int) -> Iterator[list[Any]]:
-    """The entries of all sentences: of the annotations, else of the predictions."""
-    sentences = fields.get(kind, fields.get(f"predicted_{kind}", []))
-    for sentence in _lists(sentences, kind):
-        for entry in sentence:
-            if not isinstance(entry, list) or len(entry) < least:
-                raise _Damage(f"{kind}: an entry is not a list of {least} or more")
-            yield entry
-
-
-def _span(positions: list[Any]) -> tuple[int, int]:
-    if not all(type(position) is int for position in positions):
-        raise _Damage("relations: a position is not a number")
-    return positions[0], positions[1]
-
-
-def _lists(content: Any, subject: str) -> list[list[Any]]:
-    if not isinstance(content, list) or not all(isinstance(part, list) for part in content):
-        raise _Damage(f"{subject}: not a list of lists")
-    return content
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any] | None:
@@ -330,17 +247,17 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any] | None:
 
 def _graph(graph_name: str, content: Any, labeler: int) -> ReportGraph:
     if not 0 < len(graph_name) <= MAX_ID or not graph_name.isprintable():
-        raise _Damage(f"the graph's name is not 1-{MAX_ID} printable characters")
-    graph_mapping = _mapping(content, "the graph")
+        raise GraphDamage(f"the graph's name is not 1-{MAX_ID} printable characters")
+    graph_mapping = require_object(content, "the graph")
     labelled_part = graph_mapping if "entities" in graph_mapping and labeler == 1 else _labelled(graph_mapping, labeler)
     report_text = labelled_part.get("text", graph_mapping.get("text"))
     if not isinstance(report_text, str):
-        raise _Damage("there is no text")
+        raise GraphDamage("there is no text")
     if not files.is_text(report_text):
-        raise _Damage("the text is not valid UTF-8")
-    entities = _mapping(labelled_part.get("entities"), "entities")
+        raise GraphDamage("the text is not valid UTF-8")
+    entities = require_object(labelled_part.get("entities"), "entities")
     if len(entities) > MAX_ENTITIES:
-        raise _Damage(f"there are more than {MAX_ENTITIES:,} entities")
+        raise GraphDamage(f"there are more than {MAX_ENTITIES:,} entities")
     data_source, data_split = (
         value if isinstance(value := graph_mapping.get(entry_key), str) else ""
         for entry_key in ("data_source", "data_split")
@@ -361,24 +278,24 @@ def _graph(graph_name: str, content: Any, labeler: int) -> ReportGraph:
 def _labelled(graph_mapping: Mapping[str, Any], labeler: int) -> Mapping[str, Any]:
     """The part of a labeler."""
     if f"labeler_{labeler}" not in graph_mapping:
-        raise _Damage(f"there are no entities of labeler {labeler}")
-    return _mapping(graph_mapping[f"labeler_{labeler}"], "the labeler's part")
+        raise GraphDamage(f"there are no entities of labeler {labeler}")
+    return require_object(graph_mapping[f"labeler_{labeler}"], "the labeler's part")
 
 
 def _entity(entity_name: str, entity_id: str, entities: Mapping[str, Any]) -> Entity:
     """The entity under that key; `entity_name` names it by its number, because a key may be anything."""
     if _ENTITY_ID.fullmatch(entity_id) is None:
-        raise _Damage(f"{entity_name}: the id is not 1-20 letters and digits")
-    fields = _mapping(entities[entity_id], entity_name)
+        raise GraphDamage(f"{entity_name}: the id is not 1-20 letters and digits")
+    fields = require_object(entities[entity_id], entity_name)
     tokens, label, first_token, last_token = (
         fields.get(field_name) for field_name in ("tokens", "label", "start_ix", "end_ix")
     )
     entity_text = " ".join(tokens.split()) if isinstance(tokens, str) else ""
     if not 0 < len(entity_text) <= MAX_TOKENS or not entity_text.isprintable():
-        raise _Damage(f"{entity_name}: the tokens are not 1-{MAX_TOKENS} printable characters")
+        raise GraphDamage(f"{entity_name}: the tokens are not 1-{MAX_TOKENS} printable characters")
     label_match = _LABEL.fullmatch(label) if isinstance(label, str) else None
     if label_match is None:
-        raise _Damage(f"{entity_name}: the label is not one of RadGraph's")
+        raise GraphDamage(f"{entity_name}: the label is not one of RadGraph's")
     kind = _KINDS[label_match[0][0]]
     presence = _PRESENCES[label_match["presence"] or label_match["xl_presence"]]
     if (
@@ -386,7 +303,7 @@ def _entity(entity_name: str, entity_id: str, entities: Mapping[str, Any]) -> En
         or type(last_token) is not int
         or not 0 <= first_token <= last_token <= MAX_WORD_POSITION
     ):
-        raise _Damage(f"{entity_name}: start_ix and end_ix are not two positions in order")
+        raise GraphDamage(f"{entity_name}: start_ix and end_ix are not two positions in order")
     return Entity(
         entity_id,
         entity_text,
@@ -400,21 +317,15 @@ def _entity(entity_name: str, entity_id: str, entities: Mapping[str, Any]) -> En
 
 def _relations(entity_name: str, content: Any, entities: Mapping[str, Any]) -> tuple[tuple[Relation, str], ...]:
     if not isinstance(content, list) or len(content) > MAX_RELATIONS:
-        raise _Damage(f"{entity_name}: relations are not a list of at most {MAX_RELATIONS:,}")
+        raise GraphDamage(f"{entity_name}: relations are not a list of at most {MAX_RELATIONS:,}")
     relations = []
     for pair in content:
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(member, str) for member in pair):
-            raise _Damage(f"{entity_name}: a relation is not a name and an entity's id")
+            raise GraphDamage(f"{entity_name}: a relation is not a name and an entity's id")
         relation_name, tail = pair
         if relation_name not in _RELATIONS:
-            raise _Damage(f"{entity_name}: the relation is not one of RadGraph's")
+            raise GraphDamage(f"{entity_name}: the relation is not one of RadGraph's")
         if tail not in entities:
-            raise _Damage(f"{entity_name}: a relation leads to an entity that does not exist")
+            raise GraphDamage(f"{entity_name}: a relation leads to an entity that does not exist")
         relations.append((_RELATIONS[relation_name], tail))
     return tuple(relations)
-
-
-def _mapping(content: Any, subject: str) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise _Damage(f"{subject}: not a JSON object, or a name occurs twice in it")
-    return content

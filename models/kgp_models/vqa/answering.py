@@ -333,10 +333,8 @@ class _Local:
             path_texts = PathTexts(self.model.backbone, self.knowledge, subgraphs)
         text_rows = {questions[0].text: 0}
         examples = QuestionExamples(questions, images, words, text_rows, graph_vectors, subgraphs, path_texts)
-        answer_probabilities: list[float] = probabilities(
-            self.model.base if base else self.model.method, examples
-        ).tolist()
-        return answer_probabilities
+        model = self.model.base if base else self.model.method
+        return [float(probability) for probability in probabilities(model, examples)]
 
 
 def _concept_evidence(model: Loaded, cuis: Sequence[str]) -> ImageEvidence:
