@@ -15,8 +15,26 @@ from typing import Final, NamedTuple
 from kgplatform.construct.rule_table import FIRST_MENTION, MAX_MENTIONS
 from kgplatform.construct.tagger import Mention
 
-_TOKEN: Final = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?|\d+(?:[.,]\d+)*|--+|[^\w\s]|\n|_+", re.IGNORECASE)
-_NOT_CONTRACTED: Final = re.compile(r"(.+)n['’]t")
+_APOSTROPHES: Final = "'’‘`´ʼ′"
+# A shorthand, a word with what follows its apostrophe, an arrow, a number, a dash, one other mark.
+_TOKEN: Final = re.compile(
+    rf"(?<![a-z])(?:w/o(?:ut)?|w/)(?![a-z])|(?<!\w)[-+]ve\b|[^\W\d_]+(?:[{_APOSTROPHES}][a-z]+)?|-+>|→"
+    r"|\d+(?:[.,]\d+)*|--+|[^\w\s]|\n|_+",
+    re.IGNORECASE,
+)
+_SHORTHAND: Final = {
+    "w/": "with",
+    "w/o": "without",
+    "w/out": "without",
+    "-ve": "negative",
+    "+ve": "positive",
+    "&": "and",
+    "→": "—",
+}
+_ABBREVIATED: Final = frozenset(["vs", "v", "neg", "poss", "prob", "susp", "approx"])  # often with a full stop
+_NOT_CONTRACTED: Final = re.compile(rf"(.+)(?:n[{_APOSTROPHES}]t|[{_APOSTROPHES}]nt)")
+_IS_CONTRACTED: Final = re.compile(rf"(there|that|it|here|what|this)[{_APOSTROPHES}]s")
+_SHORT_LINE: Final = 50  # characters of a line in capitals that was not wrapped
 _IRREGULAR_AUXILIARIES: Final = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
 _AUXILIARIES: Final = (
     "is", "are", "was", "were", "has", "have", "had", "do", "does", "did", "could", "would", "should", "must", "might",
@@ -26,9 +44,14 @@ _WITHOUT_APOSTROPHE: Final = {f"{auxiliary}nt": auxiliary for auxiliary in _AUXI
     "cant": "can",
     "wont": "will",
     "cannot": "can",
+    "cannont": "can",
+    "canot": "can",
 }
 _DASHES: Final = frozenset("–—")
-_HYPHENS: Final = frozenset("-")
+_SIGNS: Final = {"-": "no", "+": "yes"}
+_GENITIVE: Final = re.compile(rf"[{_APOSTROPHES}]s$")
+_MONTHS: Final = frozenset(["May"])
+_FULL_STOPS: Final = frozenset(".")
 _LINE_BREAKS: Final = frozenset("\n")
 _KEPT_MARKS: Final = frozenset(",;:()?./=[]!")
 # Words after which a line break does not end a clause.
@@ -74,31 +97,50 @@ def sentence_words(text: str, start: int, end: int, mentions: Sequence[Mention])
 
 
 def _add_token(words: list[SentenceWord], token_text: str, start: int, end: int, text: str) -> None:
-    if token_text[0].isalpha():
-        lower_token = token_text.lower()
-        contraction = _NOT_CONTRACTED.fullmatch(lower_token)
-        if contraction is not None:
-            auxiliary = _IRREGULAR_AUXILIARIES.get(contraction[1], contraction[1])
-        else:
-            auxiliary = _WITHOUT_APOSTROPHE.get(lower_token, "")
-        if auxiliary:
-            words += SentenceWord(auxiliary, start, end), SentenceWord("not", start, end)
-        else:
-            words.append(SentenceWord(lower_token.removesuffix("'s").removesuffix("’s"), start, end))
+    lower_token = token_text.lower()
+    if lower_token in _SHORTHAND:
+        words.append(SentenceWord(_SHORTHAND[lower_token], start, end))
+    elif token_text[0].isalpha():
+        if token_text not in _MONTHS or not words:  # within a sentence that is the month
+            words += (SentenceWord(plain_word, start, end) for plain_word in _plain_words(lower_token))
     elif token_text[0].isdigit():
         words.append(SentenceWord(token_text, start, end))
     elif token_text in _LINE_BREAKS:
-        following = text[end : end + 60].lstrip(" \t\n")
-        if following[:1].isupper() and following[1:2].islower() and words and words[-1].text not in _OPEN:
+        if words and words[-1].text not in _OPEN and _begins_line(text, start, end):
             words.append(SentenceWord(BREAK, start, end))
-    elif token_text.startswith("--") or token_text in _DASHES:
+    elif token_text[:2] in ("--", "->") or token_text in _DASHES:
         words.append(SentenceWord(BREAK, start, end))
-    elif token_text in _HYPHENS:
-        is_spaced = (start == 0 or text[start - 1].isspace()) and (end == len(text) or text[end].isspace())
-        if is_spaced:
+    elif token_text in _SIGNS:
+        if text[start - 1 : start] == "(" and text[end : end + 1] == ")":
+            words.append(SentenceWord(_SIGNS[token_text], start, end))  # "effusion (-)"
+        elif (start == 0 or text[start - 1].isspace()) and (end == len(text) or text[end].isspace()):
             words.append(SentenceWord(BREAK, start, end))
+    elif token_text in _FULL_STOPS and words and words[-1].text in _ABBREVIATED and end < len(text):
+        return
     elif token_text in _KEPT_MARKS:
         words.append(SentenceWord({"[": "(", "]": ")", "!": "."}.get(token_text, token_text), start, end))
+
+
+def _plain_words(word: str) -> tuple[str, ...]:
+    """The word in lower case, with a contraction written out and without the ending of a genitive."""
+    if (is_contracted := _IS_CONTRACTED.fullmatch(word)) is not None:
+        return is_contracted[1], "is"
+    contraction = _NOT_CONTRACTED.fullmatch(word)
+    auxiliary = _WITHOUT_APOSTROPHE.get(word, "")
+    if contraction is not None:
+        auxiliary = _IRREGULAR_AUXILIARIES.get(contraction[1], contraction[1])
+    return (auxiliary, "not") if auxiliary else (_GENITIVE.sub("", word),)
+
+
+def _begins_line(text: str, start: int, end: int) -> bool:
+    """Whether the line break is one that the writer made: before a capitalised word, or, in capitals, after a short
+    line; another one only wraps the text.
+    """
+    following = text[end : end + 60].lstrip(" \t\n")
+    if not following[:1].isupper():
+        return False
+    line_length = start - (text.rfind("\n", 0, start) + 1)
+    return following[1:2].islower() or line_length < _SHORT_LINE
 
 
 def _may_end_clause(words: Sequence[str], position: int, clause_words: ClauseWords) -> bool:

@@ -60,6 +60,7 @@ class Effect(StrEnum):
     OTHER_AFTER = "other after"
     OTHER_BEFORE = "other before"
     OTHER_UNTIL_COMMA = "other until comma"
+    OTHER_WITHIN = "other within"
     ALTERNATIVES = "alternatives"
     BOUNDARY = "boundary"
     NOTHING = "nothing"

@@ -1,84 +1,62 @@
 """The sections of a report in free text, by their headers in the many ways that these really appear.
 
-A header is a name with a mark after it. The name is one of those below (it may have a misspelled letter, Markdown's
-marks or a number), the name of a view ("CHEST, TWO VIEWS:"), or has a word that says what the section is ("PATIENT
-HISTORY:"). The mark is a colon, a dash, a full stop or the end of the line. Headers are at the start of a line; in a
-report whose line endings were lost, also within it. A header that joins both sections ("FINDINGS AND IMPRESSION:")
-gives findings. Other sections (history, comparison, technique, recommendations, addenda) are not about what this image
-shows.
+A header is a name with a mark after it. Names are known ones (with a misspelled letter, or joined as in
+"FINDINGS/IMPRESSION"), names of views ("CHEST, TWO VIEWS:") and of anatomy ("LUNGS:", which begins findings where no
+section is open). The mark is a colon; after a known name also a dash, a full stop or the end of the line. Headers are
+at the start of a line, with numbers, Markdown's or HTML's marks around them, or, where line endings were lost, within
+it. A header that joins both sections gives findings. Other sections (history, comparison, technique, recommendations,
+addenda, signatures) are not about what this image shows.
 
 Appendix F.1 does not say what to do with a report that has neither section, as dictated ones often do. Its last
-paragraph is taken as findings, as MIT-LCP's parser of MIMIC-CXR does, unless it is on the line of another kind of
-header.
+paragraph without a header is taken as findings, as MIT-LCP's parser of MIMIC-CXR does.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-FINDINGS, IMPRESSION, OTHER = "findings", "impression", "other"
-FORM: Final = "form"  # a header of the report's form, which announces no content
-UNKNOWN: Final = "unknown"
+from kgplatform.construct.section_names import (
+    ANATOMY,
+    COMMON_WORDS,
+    FINDINGS,
+    FORM,
+    IMPRESSION,
+    KINDS,
+    OTHER,
+    PARTS,
+    UNKNOWN,
+    header_kind,
+    is_view_header,
+    name_words,
+)
 
-_NAMES: Final = {
-    FINDINGS: (
-        "finding", "findings", "description", "observation", "observations", "report", "body", "chest findings",
-        "radiographic findings", "radiological findings", "imaging findings", "comment", "comments", "interpretation",
-        "findings and impression", "findings impression", "impression and findings", "findings and conclusion",
-        "findings and interpretation", "last paragraph", "discussion", "chest",
-    ),
-    IMPRESSION: (
-        "impression", "impressions", "conclusion", "conclusions", "summary", "opinion", "assessment", "imp",
-        "diagnostic impression", "final impression", "radiographic impression", "radiological impression",
-        "radiologic diagnosis", "overall impression", "impression and recommendation", "impression recommendation",
-        "impression and plan", "conclusion and recommendation", "conclusion recommendation", "impression conclusion",
-        "final diagnosis", "conclusion impression", "impression summary",
-    ),
-    FORM: ("final report", "preliminary report", "radiology report", "x-ray report", "full report", "report text"),
-}  # fmt: skip
-_KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names}
-# A header with one of these words is of another section, whatever else it says.
-_OTHER_WORDS: Final = frozenset(
-    "accession addendum addenda admission attending attestation clinical code comparison comparisons compared "  # noqa: SIM905
-    "communication complaint contrast copies date dictated dictation dose electronically ended exam "
-    "examination exams examinations facility history hospital hx indication indications information "
-    "interpreted location mrn name notification number ordering patient physician plan prior previous priors "
-    "procedure procedures protocol provider radiologist read reason recommendation recommendations reference "
-    "requesting resident review reviewed sex age dob service signed signs study symptoms technique technical "
-    "techniques time transcribed transcription transcriptionist type unit views".split()
+_BREAKS: Final = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]|\\r\\n|\\n|\\\.br\\")
+_BLOCK_TAG: Final = re.compile(
+    r"</?(?:br|p|div|li|ul|ol|tr|td|th|table|h[1-6]|section|hr)\b[^<>]{0,200}>", re.IGNORECASE
 )
-_VIEW_WORDS: Final = frozenset(
-    "a am and ap at bedside chest cxr decubitus digital erect exam examination expiratory film films for "  # noqa: SIM905
-    "frontal image images in inspiratory lateral left lordotic m mobile obliques oblique of on one p pa plain "
-    "pm portable post projection radiograph radiographs right semi semierect semiupright series single "
-    "standard study supine the three two thorax upright view views with x xray ray rays four multiple "
-    "additional repeat follow up followup abdomen bilateral".split()
-)
-_FIRST_WORDS: Final = frozenset(["findings", "finding", "impression", "impressions", "conclusion"])
-_VIEW_MARKS: Final = frozenset(["chest", "cxr", "thorax"])
-_JOINED: Final = re.compile(r"[\s/&,()\[\]*_#.'’-]+")
-_BREAKS: Final = re.compile(
-    r"\r\n?|[\x0b\x0c\x85\u2028\u2029]|<br\s*/?>|</?(?:p|div|li|ul|b|strong)\b[^>]*>|\\r\\n|\\n", re.I
-)
-_SPACES: Final = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
-_NOTHING: Final = re.compile(r"[\u200b-\u200d\u2060\ufeff]")
-_TIME: Final = re.compile(r"\d{1,2}\s*:\s*\d{2}")
-# Before a name: Markdown's marks, or a number.
-_LEAD: Final = r"[ \t]*(?:[#>]{1,6}[ \t]*)?(?:(?:\d{1,2}|[IVX]{1,4})[.)][ \t]+)?(?:[*_]{1,3}[ \t]*)?[•\-]?[ \t]*"
-_NAME: Final = r"[A-Za-z][A-Za-z0-9 ,/&()\[\]'’._-]{1,70}?"
+_TAG: Final = re.compile(r"</?[a-z][a-z0-9]{0,9}(?:\s[^<>]{0,200})?/?>", re.IGNORECASE)
+_SPACES: Final = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
+_PARAGRAPH: Final = re.compile(r"\n[^\S\n]*\n")
+
+_NAME: Final = r"[A-Za-z](?:[A-Za-z0-9 ,/&+()\[\]'’#_-]|\.(?=[A-Za-z:])){0,60}"
 _LINE_HEADER: Final = re.compile(
-    rf"^{_LEAD}(?P<name>{_NAME}(?:\d{{1,2}}:\d{{2}}[A-Za-z. ,_]{{0,12}})?)(?P<list>\(s\))?[ \t]*(?:[*_]{{1,3}}[ \t]*)?"
-    rf"(?P<mark>:[ \t]*[*_]{{0,3}}|[ \t]+[-–—]+(?=\s)|\.(?=[ \t])|[*_]{{0,3}}[ \t]*$)",
+    # marks and numbers before the name, the name with a time, marks after it, and what ends it
+    rf"^(?P<lead>[^A-Za-z0-9\n]{{0,8}}(?:(?:\d{{1,2}}|[A-H]|[IVX]{{1,4}})[.)][ ]?)?[^A-Za-z0-9\n]{{0,4}})"
+    rf"(?P<name>{_NAME}?"
+    r"(?:\d{1,2}:\d{2}[A-Za-z. ,_]{0,14})?)(?P<close>[ ]?[^A-Za-z0-9\n:;.–—-]{0,5}?)[ ]?"
+    r"(?P<mark>:[:=>*_`\"' –-]{0,5}|[-–—;](?=\s)|\.(?=[ ])|(?<=[\])])(?=[ ])|[^A-Za-z0-9\n]{0,8}$)",
     re.MULTILINE,
 )
 _INLINE_HEADER: Final = re.compile(
-    r"(?:(?<=[.!?;:\])_] )|(?<=[.!?;]))[ \t]*[*_]{0,3}(?P<name>[A-Z][A-Za-z /&,]{2,40}?)(?P<list>\(s\))?[ \t]*"
-    r":[*_]{0,3}"
+    r"(?P<before>^|[\s.!?;:|\"'*_\])>])(?P<name>[A-Za-z][A-Za-z /&]{2,40}?)(?:\([sS]\))?[*_\"']{0,3}[ ]?"
+    r":[:=>*_\"'–-]{0,4}"
 )
-_PARAGRAPH: Final = re.compile(r"\n[ \t]*\n")
 
 
 class Section(NamedTuple):
@@ -99,20 +77,33 @@ class _Header(NamedTuple):
 
 
 def plain_text(text: str) -> str:
-    """The text with one form of line endings, spaces and colons, and without HTML's tags for lines."""
-    text = _NOTHING.sub("", _SPACES.sub(" ", text)).replace("\uff1a", ":")
-    return _BREAKS.sub("\n", text)
+    """The text with one form of characters and line endings, and without HTML's tags."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        text = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    text = _BREAKS.sub("\n", text.replace("\u2236", ":"))
+    if "<" in text:
+        text = _TAG.sub("", _BLOCK_TAG.sub("\n", text))
+    return text
 
 
 def split_sections(text: str) -> Iterator[Section]:
     """The parts of a report in order; what stands before the first header has an empty one."""
     text = plain_text(text)
     start, kind, name = 0, OTHER, ""
+    has_content = False
     for header in _headers(text):
-        if header.kind == UNKNOWN and kind != OTHER:
+        if header.kind in (UNKNOWN, ANATOMY) and kind != OTHER:
             continue  # "LUNGS:" within the findings is a part of them
+        if header.kind == UNKNOWN and has_content:
+            continue
         yield Section(kind, name, text[start : header.start].strip())
-        start, kind, name = header.end, OTHER if header.kind in (UNKNOWN, FORM) else header.kind, header.name
+        if header.kind == ANATOMY:
+            start, kind, name = header.start, FINDINGS, ""
+        else:
+            start, name = header.end, header.name
+            kind = OTHER if header.kind in (UNKNOWN, FORM) else header.kind
+        has_content |= kind != OTHER
     yield Section(kind, name, text[start:].strip())
 
 
@@ -124,109 +115,116 @@ def sections(text: str) -> dict[str, str]:
         for kind in (FINDINGS, IMPRESSION)
         if any(section.kind == kind for section in report_parts)
     }
-    if not section_texts and report_parts:
-        last_part = report_parts[-1]
-        *earlier_paragraphs, last_paragraph = _PARAGRAPH.split(last_part.text)
-        if earlier_paragraphs or not last_part.header or _kind_of_name(last_part.header) == FORM:
-            section_texts = {FINDINGS: last_paragraph.strip()}
+    if not section_texts and (paragraphs := list(_paragraphs_without_header(report_parts))):
+        section_texts = {FINDINGS: paragraphs[-1]}
     return section_texts
 
 
+def _paragraphs_without_header(report_parts: list[Section]) -> Iterator[str]:
+    """The paragraphs that are not on the line of a header of another section."""
+    for section in report_parts:
+        paragraphs = [paragraph.strip() for paragraph in _PARAGRAPH.split(section.text)]
+        is_headed = section.header and header_kind(section.header) != FORM
+        yield from (paragraph for paragraph in paragraphs[1 if is_headed else 0 :] if paragraph)
+
+
 def _headers(text: str) -> Iterator[_Header]:
-    """The headers of a text in order. Those within lines count where their names are known."""
-    headers = [header for header in map(_line_header, _LINE_HEADER.finditer(text)) if header is not None]
-    inline_headers = [header for header in map(_inline_header, _INLINE_HEADER.finditer(text)) if header is not None]
+    """The headers of a text in order. Spaces are single here only: evidence counts those of the report."""
+    shift_starts, shifts = [0], [0]
+    for spaces in _SPACES.finditer(text):
+        shifts.append(shifts[-1] + len(spaces[0]) - 1)
+        shift_starts.append(spaces.end() - shifts[-1])
+    text = _SPACES.sub(" ", text)
+    headers = [header for match in _LINE_HEADER.finditer(text) if (header := _line_header(text, match)) is not None]
+    inline_matches = list(_INLINE_HEADER.finditer(text))
+    headers_of_line: Counter[tuple[int, bool]] = Counter()  # by the line's start, and whether in small letters
+    for match in inline_matches:
+        name = _known_end(match["name"])
+        if header_kind(name) in (FINDINGS, IMPRESSION, OTHER) and not name.isupper():
+            headers_of_line[text.rfind("\n", 0, match.start("name")), name[0].islower()] += 1
+    headers += (
+        header for match in inline_matches if (header := _inline_header(text, match, headers_of_line)) is not None
+    )
     last_end = 0
-    for header in sorted([*headers, *inline_headers]):
+    for header in sorted(headers):
         if header.start >= last_end:
-            yield header
             last_end = header.end
+            start, end = (
+                position + shifts[bisect_right(shift_starts, position) - 1] for position in (header.start, header.end)
+            )
+            yield header._replace(start=start, end=end)
 
 
-def _line_header(header_match: re.Match[str]) -> _Header | None:
-    name, mark = header_match["name"].strip(" ,-"), header_match["mark"]
-    kind = _kind_of_name(name)
-    if not mark.startswith(":"):
-        # Without a colon only a known name is a header: alone in its line, or in capitals before a dash or full stop.
-        is_whole_line = not mark.strip(" \t*_")
-        if kind in (None, UNKNOWN) or (kind == OTHER and not name.isupper()):
-            return None
-        if is_whole_line and not _stands_alone(name, kind):
-            return None
-        if not is_whole_line and not name.isupper():
-            return None
-    elif kind is None or (kind == UNKNOWN and not name.isupper()):
-        return None  # "Note that there is no:" in running text
-    return _Header(header_match.start(), header_match.end(), name, kind)
+def _line_header(text: str, match: re.Match[str]) -> _Header | None:
+    name = match["name"].strip(" ,-")
+    mark = match["mark"]
+    kind = header_kind(name)
+    if kind is None:
+        return None
+    if mark.startswith(":"):
+        is_header = kind != UNKNOWN or name.isupper()  # "Note that there is no:" is text
+        if kind == FINDINGS and not is_view_header(name):
+            is_header = False
+        if kind != UNKNOWN and name[0].islower():
+            is_header = _ends_before(text, match.start())
+    elif kind in (FINDINGS, IMPRESSION, FORM, OTHER):
+        # Without a colon only a known name is a header, on a line that does not continue the last one.
+        is_whole_line = match.end() == len(text) or text[match.end()] == "\n"
+        is_exact = all(" ".join(name_words(part)) in KINDS for part in PARTS.split(name) if part.strip())
+        is_exact |= kind == OTHER and is_whole_line and name.isupper() and not _is_in_capitals(text)
+        is_capitalised = name.isupper() or (name[0].isupper() and kind in (FINDINGS, IMPRESSION))
+        stands_alone = is_whole_line and (name.isupper() or name.lower() not in COMMON_WORDS)
+        announces = not is_whole_line and (
+            (kind in (FINDINGS, IMPRESSION) and (name.isupper() or mark in ("-", "–", "—")))
+            or (not mark and name.isupper() and match["lead"].strip()[-1:] in ("(", "["))
+        )
+        is_header = is_exact and is_capitalised and (stands_alone or announces)
+        if not name.isupper() or _is_in_capitals(text):
+            is_header = is_header and _ends_before(text, match.start())
+        if mark == "." and not name.isupper():
+            is_header = False
+    else:
+        is_header = False
+    return _Header(match.start(), match.end(), name, kind) if is_header else None
 
 
-def _stands_alone(name: str, kind: str) -> bool:
-    """Whether a known name without a mark is a header: "Findings", "FINAL REPORT"; no title such as "Chest"."""
-    return name.isupper() or (
-        kind != OTHER and name.lower() not in ("chest", "report", "comment", "body", "discussion")
+def _ends_before(text: str, position: int) -> bool:
+    """Whether the text before a line is at an end: a blank line, or a line with a mark at its end."""
+    before = text[:position].rstrip(" ")
+    return (
+        not before
+        or before.endswith("\n\n")
+        or before.rstrip()[-1:] in ("", ".", ":", ";", "!", "?", "_", "*", ")")
+        or (before.rstrip("\n ").rpartition("\n")[2].strip(" *_#").isupper())
     )
 
 
-def _inline_header(header_match: re.Match[str]) -> _Header | None:
-    name = header_match["name"].strip()
-    kind = _kind_of_name(name)
-    if kind in (None, UNKNOWN) or (kind == OTHER and not (name.isupper() or name.lower() in _PLAIN_OTHER)):
+@lru_cache(maxsize=16)
+def _is_in_capitals(text: str) -> bool:
+    """Whether the report is typed in capitals, so that capitals do not mark a header."""
+    letters = [character for character in text if character.isalpha()]
+    return len(letters) > 80 and sum(map(str.isupper, letters)) > 0.7 * len(letters)
+
+
+def _inline_header(text: str, match: re.Match[str], headers_of_line: Counter[tuple[int, bool]]) -> _Header | None:
+    name = _known_end(match["name"])
+    kind = header_kind(name)
+    if kind not in (FINDINGS, IMPRESSION, OTHER) or name.lower() in COMMON_WORDS:
         return None
-    return _Header(header_match.start("name"), header_match.end(), name, kind)
+    if kind == FINDINGS and not (name.isupper() or name.lower() in KINDS):
+        return None  # a view
+    start = match.end("name") - len(match["name"]) + match["name"].rindex(name)
+    if name.isupper():
+        return _Header(start, match.end(), name, kind)
+    is_after_end = start == 0 or text[:start].rstrip(" ")[-1:] in tuple(".!?;|\"'\n")
+    is_one_of_several = headers_of_line[text.rfind("\n", 0, start), name[0].islower()] > 1
+    is_header = is_one_of_several or (is_after_end and name[0].isupper())
+    return _Header(start, match.end(), name, kind) if is_header else None
 
 
-_PLAIN_OTHER: Final = frozenset(
-    {
-        "addendum", "clinical history", "clinical indication", "clinical information", "comparison", "comparisons",
-        "exam", "examination", "history", "indication", "indications", "notification", "reason for exam", "technique",
-        "recommendation", "recommendations", "procedure", "study",
-    }
-)  # fmt: skip
-
-
-@lru_cache(maxsize=20_000)
-def _kind_of_name(name: str) -> str | None:
-    """What a header announces, `UNKNOWN` for one of no known name; None for words that can be no header."""
-    words = [word for word in _JOINED.split(_TIME.sub(" ", name).lower()) if word]
-    if not words or len(words) > 12:
-        return None
-    plain_name = " ".join(words)
-    if plain_name in _KINDS:
-        return _KINDS[plain_name]
-    if not _VIEW_MARKS.isdisjoint(words) and all(word in _VIEW_WORDS or word.isdigit() for word in words):
-        return FINDINGS
-    is_joined = not {"and", "or", "of", "with", "for"}.isdisjoint(words[1:])
-    if words[0] in _FIRST_WORDS and (len(words) <= 2 or (is_joined and len(words) <= 4)):
-        return FINDINGS if words[0].startswith("finding") else IMPRESSION
-    if not _OTHER_WORDS.isdisjoint(words):
-        return OTHER
-    misspelled = [known_name for known_name in _KINDS if _is_misspelling(plain_name, known_name)]
-    if misspelled:
-        return _KINDS[misspelled[0]]
-    if len(words) == 1 and any(_is_misspelling(plain_name, other_word) for other_word in _OTHER_WORDS):
-        return OTHER
-    return UNKNOWN
-
-
-def _is_misspelling(name: str, known_name: str) -> bool:
-    """Whether the name differs from a known one of seven letters or more by one edit, of ten or more by two."""
-    if len(known_name) < 7 or abs(len(name) - len(known_name)) > 2 or name[:1] != known_name[:1]:
-        return False
-    return edit_distance(name, known_name) <= (2 if len(known_name) >= 10 else 1)
-
-
-def edit_distance(first: str, second: str) -> int:
-    """The letters to insert, leave out, change or swap with their neighbours to make the one text the other (optimal
-    string alignment).
-    """
-    before_last: list[int] = []
-    last = list(range(len(second) + 1))
-    for row, first_letter in enumerate(first, 1):
-        current = [row]
-        for column, second_letter in enumerate(second, 1):
-            cost = min(last[column] + 1, current[-1] + 1, last[column - 1] + (first_letter != second_letter))
-            if row > 1 and column > 1 and first_letter == second[column - 2] and first[row - 2] == second_letter:
-                cost = min(cost, before_last[column - 2] + 1)
-            current.append(cost)
-        before_last, last = last, current
-    return last[-1]
+def _known_end(words: str) -> str:
+    """The known name at the end of some words: "IMPRESSION" of "the lungs are clear IMPRESSION"."""
+    name = words.strip()
+    while header_kind(name) in (None, UNKNOWN, ANATOMY) and " " in name:
+        name = name.partition(" ")[2].lstrip()
+    return name

@@ -60,7 +60,7 @@ _UNCERTAIN: Final = frozenset(
         Effect.ALTERNATIVES,
     }
 )
-_OTHER: Final = frozenset({Effect.OTHER_AFTER, Effect.OTHER_BEFORE, Effect.OTHER_UNTIL_COMMA})
+_OTHER: Final = frozenset({Effect.OTHER_AFTER, Effect.OTHER_BEFORE, Effect.OTHER_UNTIL_COMMA, Effect.OTHER_WITHIN})
 _AFTER: Final = frozenset(
     {
         Effect.ABSENT_AFTER,
@@ -74,7 +74,15 @@ _AFTER: Final = frozenset(
 _BEFORE: Final = frozenset(
     {Effect.ABSENT_BEFORE, Effect.UNCERTAIN_BEFORE, Effect.PRESENT_BEFORE, Effect.OTHER_BEFORE, Effect.UNCERTAIN_AROUND}
 )
-_WITHIN: Final = frozenset({Effect.ABSENT_WITHIN, Effect.UNCERTAIN_WITHIN, Effect.PRESENT_WITHIN, Effect.ALTERNATIVES})
+_WITHIN: Final = frozenset(
+    {
+        Effect.ABSENT_WITHIN,
+        Effect.UNCERTAIN_WITHIN,
+        Effect.PRESENT_WITHIN,
+        Effect.OTHER_WITHIN,
+        Effect.ALTERNATIVES,
+    }
+)
 _DECIDING: Final = frozenset(Effect) - {Effect.BOUNDARY, Effect.NOTHING, Effect.NO_FINDING}
 _RELATIVE: Final = frozenset({"which", "that", "who"})  # they part clauses, but refer to what stands right before
 _RANK: Final = {

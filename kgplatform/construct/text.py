@@ -10,7 +10,12 @@ from typing import Final, NamedTuple
 
 # A word (with its apostrophe and hyphens apart), a number, or one other character.
 _TOKEN: Final = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?|\d+(?:[.,]\d+)*|[^\w\s]|_+")
-_NOT_AN_END: Final = frozenset(["dr", "mr", "mrs", "ms", "vs", "cf", "eg", "ie", "e.g", "i.e", "approx", "fig", "pt"])
+_NOT_AN_END: Final = frozenset(
+    {
+        "dr", "mr", "mrs", "ms", "vs", "v", "cf", "eg", "ie", "e.g", "i.e", "approx", "fig", "pt", "neg", "poss",
+        "prob", "susp",
+    }
+)  # fmt: skip
 
 # Plurals that the rules get wrong, and British spellings.
 _IRREGULAR: Final = {
@@ -60,7 +65,7 @@ _END: Final = re.compile(
     r"[.!?]+[\"')\]]*(?=\s|$|[A-Z])|\n[ \t]*\n"
     r"|\n(?=[ \t]*(?:\d{1,2}[.)]|[-*•])[ \t])|\n(?=[ \t]*[A-Z][A-Za-z /]{2,40}:)"
 )
-_QUESTION_FIRST: Final = re.compile(r"(?:^|[.!?:;\n])[ \t]*\?$")  # "? pneumonia"
+_QUESTION_FIRST: Final = re.compile(r"(?:^|[.!?:;,(\n])[ \t]*\?$")  # "? pneumonia"
 _LAST_WORD: Final = re.compile(r"(?:^|[\s(])([A-Za-z.]+|\d+)$")
 
 

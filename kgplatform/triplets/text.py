@@ -61,10 +61,11 @@ def serialise(triplets: Iterable[Triplet]) -> str:
 _SPACES: Final = re.compile(r"[\s,;|]+")
 _EDGES: Final = "\"'`´‘’“”()[]{}<>*#.:!?-–—_=/\\ "  # what may surround an entity and is not part of it
 _NUMBERED: Final = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s+")
+# What a model writes before its first triplet: "Here are the triplets:".
 _LABEL: Final = re.compile(
-    r"^[\s*#>-]*(?:triplets?|triples?|answer|output|result|graph|response)[\s*]*:[\s*]*", re.IGNORECASE
+    r"^.*\b(?:triplets?|triples?|answer|output|result|graph|response)[\s*_]*:[\s*_]*", re.IGNORECASE | re.DOTALL
 )
-_PART: Final = re.compile(r"[;\n\r]+|\)\s*,?\s*\(")
+_PART: Final = re.compile(r"[;\n\r]++|[)\]]\s*+(?:,\s*+)?[(\[]")
 _NAMES: Final = {relation.value.replace("_", ""): relation for relation in Relation} | {
     "suggests": Relation.SUGGESTIVE_OF, "modifies": Relation.MODIFY,
 }  # fmt: skip
@@ -86,7 +87,6 @@ def parse_triplets(reply: str) -> Parsed:
     triplets: dict[Triplet, None] = {}
     left_out = 0
     for triplet_text in _PART.split(without_thinking(reply)):
-        triplet_text = _LABEL.sub("", triplet_text)
         if triplet_text.strip(_EDGES).casefold() in ("", NONE):
             continue
         triplet = _triplet(_NUMBERED.sub("", triplet_text))
@@ -97,11 +97,15 @@ def parse_triplets(reply: str) -> Parsed:
     return Parsed(tuple(triplets), left_out)
 
 
+parse = parse_triplets  # its name in version 0.1
+
+
 def _triplet(triplet_text: str) -> Triplet | None:
     """The triplet of ``head, relation, tail`` (or with ``|`` between them)."""
+    triplet_text = triplet_text.strip().strip("|")
     fields = triplet_text.split("|") if "|" in triplet_text else triplet_text.split(",")
     if len(fields) != 3:
         return None
     relation = _NAMES.get(re.sub(r"[\s_-]+", "", fields[1].casefold().strip(_EDGES)))
-    head, tail = entity(fields[0]), entity(fields[2])
+    head, tail = entity(_LABEL.sub("", fields[0])), entity(fields[2])
     return Triplet(head, relation, tail) if relation and head and tail else None

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from kgplatform import files
 
+FIRST_LINES: Final = 10  # of which the first that is not blank tells the form
 MAX_LINE: Final = 16 << 20  # bytes of a line of JSON
 
 
@@ -23,14 +24,15 @@ class GraphDamage(Exception):
 
 
 def is_dygie(path: Path) -> bool:
-    """Whether the first line is an object of DyGIE++'s form."""
+    """Whether the first line that is not blank is an object of DyGIE++'s form."""
     with files.open_regular_file(path) as json_file:
-        first_line = json_file.readline(MAX_LINE)
+        first_lines = (json_file.readline(MAX_LINE) for _ in range(FIRST_LINES))
+        first_line = next((line for line in first_lines if line.removeprefix(b"\xef\xbb\xbf").strip()), b"")
     try:
         document = json.loads(first_line.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return False
-    return isinstance(document, dict) and isinstance(document.get("sentences"), list)
+    return isinstance(document, dict) and bool({"doc_key", "sentences"} & document.keys())
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
@@ -66,20 +68,26 @@ def graph_of_line(document: Any) -> tuple[str, dict[str, Any]]:
                 "end_ix": last,
                 "relations": [],
             }
+    has_annotations = any(fields.get("ner") or [])
     for entry in _entries(fields, "relations", 5):
         head, tail = id_by_span.get(_span(entry[:2])), id_by_span.get(_span(entry[2:4]))
-        if head is None or tail is None:
+        if head is not None and tail is not None:
+            entities[head]["relations"].append([entry[4], tail])
+        elif has_annotations:  # a prediction may join a span that is not predicted to be an entity
             raise GraphDamage("relations: an end is not an entity")
-        entities[head]["relations"].append([entry[4], tail])
-    name = fields.get("doc_key")
-    source = fields.get("dataset")
-    graph = {"text": " ".join(tokens), "entities": entities, "data_source": source if isinstance(source, str) else ""}
-    return str(name) if isinstance(name, str | int) else "", graph
+    name, source = fields.get("doc_key"), fields.get("dataset")
+    source = source if isinstance(source, str) else ""
+    if type(name) is int and source:  # RadGraph-XL counts from 0 in each of its data sets
+        name = f"{source}:{name}"
+    graph = {"text": " ".join(tokens), "entities": entities, "data_source": source}
+    return str(name) if isinstance(name, str) or type(name) is int else "", graph
 
 
 def _entries(fields: Mapping[str, Any], kind: str, least: int) -> Iterator[list[Any]]:
     """The entries of all sentences: of the annotations, else of the predictions."""
-    sentences = fields.get(kind, fields.get(f"predicted_{kind}", []))
+    sentences = fields.get(kind)
+    if not sentences or not any(sentences):
+        sentences = fields.get(f"predicted_{kind}") or sentences or []
     for sentence in _lists(sentences, kind):
         for entry in sentence:
             if not isinstance(entry, list) or len(entry) < least:

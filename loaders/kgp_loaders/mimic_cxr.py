@@ -40,13 +40,18 @@ MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has about 20 kB
 _TABLE: Final = re.compile(r"mimic-cxr-[0-9.]+-(metadata|split)\.csv(\.gz)?")
 _VIEW_CODES: Final = {
     "antero-posterior": "AP",
+    "anteroposterior": "AP",
+    "posteroanterior": "PA",
     "postero-anterior": "PA",
     "lateral": "LATERAL",
     "left lateral": "LL",
     "right lateral": "RL",
     "left anterior oblique": "LAO",
     "right anterior oblique": "RAO",
+    "left posterior oblique": "LPO",
+    "right posterior oblique": "RPO",
 }  # ViewCodeSequence_CodeMeaning, where ViewPosition is empty
+_NO_VIEW: Final = frozenset(["nan", "na", "n/a", "none", "null"])  # as other programs write an empty value
 _INVENTED: Final = 90_000_000  # subjects of `kgp phantom build` begin here, MIMIC's with 1
 
 
@@ -111,7 +116,7 @@ class MIMICCXR:
         they are given, as there are 227,835 reports to open.
         """
         selected, rejects = self._chosen
-        if selected and not any((self.folder / root / "files").is_dir() for root in REPORT_ROOTS):
+        if selected and all(self._report_path(image) is None for image in selected):
             hint = "MIMIC-CXR-JPG has none: unpack mimic-cxr-reports.zip of MIMIC-CXR into this folder."
             raise InputError("there are no reports here", hint, path=self.folder)
         yield from rejects
@@ -149,6 +154,7 @@ class MIMICCXR:
         assert self._metadata is not None  # noqa: S101  checked at the start
         for row_number, values in _rows(self._metadata, columns, rejects, ("ViewCodeSequence_CodeMeaning",)):
             dicom_id, subject_id, study_id, view, view_code = values
+            view = "" if view.casefold() in _NO_VIEW else view
             view = view or _VIEW_CODES.get(view_code.casefold(), "")
             if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}", dicom_id):
                 rejects.append(

@@ -111,9 +111,14 @@ def read_report_graphs(path: Path, labeler: int = 1) -> Iterator[ReportGraph | R
     Raises `InputError` for a file that is none of RadGraph's.
     """
     if is_dygie(path):
+        previous_names: set[str] = set()
         for line_number, document in read_lines(path):
             try:
-                yield _graph(*graph_of_line(document), labeler)
+                graph = _graph(*graph_of_line(document), labeler)
+                if graph.name in previous_names:
+                    raise GraphDamage("the doc_key already occurs in an earlier line")
+                previous_names.add(graph.name)
+                yield graph
             except GraphDamage as damage:
                 yield Reject(path, line_number, str(damage))
         return

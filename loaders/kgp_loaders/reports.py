@@ -55,7 +55,7 @@ MAX_LINE: Final = 1 << 20  # bytes of a line of JSON
 _ROLES: Final = {name: role for role, names in COLUMNS.items() for name in names}
 _JSON: Final = (".jsonl", ".ndjson", ".json")
 _TEXTS: Final = ("text", *SECTIONS, "last_paragraph")
-_MISSING: Final = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nil", "-"})  # in the place of a text
+_MISSING: Final = frozenset({"nan", "nat", "none", "null", "(null)", "na", "n/a", "#n/a", "<na>", "nil", "-", "\\n"})
 _ROUNDED: Final = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 
 
@@ -101,12 +101,13 @@ class Reports:
 
     def _report(self, record: Mapping[str, str]) -> Report | str:
         """The report of a row, or why it is none."""
+        record = {name: present for name, value in record.items() if (present := _present(value))}
         study_id, image_path = record.get("id", ""), record.get("path", "")
         if not study_id or len(study_id) > MAX_ID or not study_id.isprintable():
             return f"the id must be 1-{MAX_ID} printable characters"
         if len(image_path) > MAX_PATH or not image_path.isprintable():
             return f"the image's path is longer than {MAX_PATH:,} characters or not printable"
-        texts = {name: text for name in _TEXTS if (text := _present(record.get(name, "")))}
+        texts = {name: record[name] for name in _TEXTS if name in record}
         section_texts = sections(texts.get("text", "")) | {name: texts[name] for name in SECTIONS if name in texts}
         if not section_texts and "last_paragraph" in texts:
             section_texts = {SECTIONS[0]: texts["last_paragraph"]}
@@ -124,7 +125,7 @@ class Reports:
 
 def _present(value: str) -> str:
     """The value, or nothing where it stands for a missing one."""
-    return "" if value.strip().casefold() in _MISSING else value
+    return "" if not value.strip() or value.strip().casefold() in _MISSING else value
 
 
 def _roles(columns: Sequence[str], table_path: Path) -> dict[str, str]:
@@ -191,6 +192,9 @@ def _json_rows(json_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]
     objects = _listed_objects(json_path) if _is_json_list(json_path) else _line_objects(json_path)
     first_objects = list(islice(objects, FIRST_OBJECTS))
     names = list(dict.fromkeys(name for _, record in first_objects if isinstance(record, dict) for name in record))
+    if len(first_objects) > 2 and not names:
+        hint = "Give one JSON object a line (JSON Lines), or a list of objects."
+        raise InputError("no line of the file is a JSON object with columns", hint, path=json_path)
     if names:
         known_roles = [_ROLES[name.strip().casefold()] for name in names if name.strip().casefold() in _ROLES]
         _require_roles(known_roles, names, json_path)
@@ -204,16 +208,21 @@ def _values_by_role(record: Mapping[str, Any]) -> Mapping[str, str] | str:
     names = {name.strip().casefold(): name for name in reversed(list(record))}
     for role, usual_names in COLUMNS.items():
         values = [record[names[usual_name]] for usual_name in usual_names if usual_name in names]
-        value = next((value for value in values if value is not None and value != ""), None)
-        if isinstance(value, float) and value == value and value.is_integer() and abs(value) < MAX_WHOLE:
+        value = next((value for value in values if _is_present(value)), None)
+        if isinstance(value, float) and value.is_integer() and abs(value) < MAX_WHOLE:
             value = int(value)  # pandas writes a column of numbers with gaps so
-        if value is not None and value == value:
+        if value is not None:
             values_by_role[role] = value
-    if any(not isinstance(value, str | int) for value in values_by_role.values()):
+    if any(isinstance(value, bool) or not isinstance(value, str | int) for value in values_by_role.values()):
         return "a value is neither text nor a whole number"
     texts_by_role = {role: str(value) for role, value in values_by_role.items()}
     problem = next((problem for text in texts_by_role.values() if (problem := text_problem(text))), None)
     return texts_by_role if problem is None else problem
+
+
+def _is_present(value: object) -> bool:
+    """Whether a value of JSON is none that stands for a missing one: null, NaN, an empty text, "None"."""
+    return value is not None and value == value and (not isinstance(value, str) or bool(_present(value)))
 
 
 def _is_json_list(json_path: Path) -> bool:

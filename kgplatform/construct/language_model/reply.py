@@ -11,6 +11,7 @@ code fence, the concept's name between CUI and stance, and missing marks around 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
@@ -26,7 +27,7 @@ _ENTRY: Final = re.compile(
     re.IGNORECASE,
 )
 # What may be between entries: marks, bullets, numbers, code fences.
-_BETWEEN: Final = re.compile(r"(?:[\s,;.*•·–-]|\d{1,3}[.)]|```\w{0,10})*")
+_BETWEEN: Final = re.compile(r"(?:[\s,;.*•·–-]++|\d{1,3}[.)]|`{3}[a-z]{0,10}+)*+", re.IGNORECASE)
 _NONE: Final = re.compile(r"[\s(\[*`-]*(?:none|no concepts?|nothing|n/a|empty)[\s)\].*`-]*", re.IGNORECASE)
 _STANCES: Final = {stance.value.lower(): stance for stance in Stance}
 
@@ -72,6 +73,9 @@ def read_reply(text: str, candidates: Collection[str]) -> JudgeReply:
     return JudgeReply(tuple(edges), neutral_count, foreign_count, is_complete)
 
 
+read = read_reply  # its name in version 0.1
+
+
 def _block(answer: str) -> tuple[str, bool]:
     """The last complete block of entries, or what follows the last start mark; and whether it has its end mark. Without
     marks the whole answer is the block, if it has an entry. Raises `ReplyError` where there is none.
@@ -80,10 +84,11 @@ def _block(answer: str) -> tuple[str, bool]:
         raise ReplyError("it has no answer: it is empty, or was cut off before one")
     end_marks = list(_END.finditer(answer))
     start_marks = list(_START.finditer(answer))
+    end_positions = [end_mark.start() for end_mark in end_marks]
     for start_mark in reversed(start_marks):
-        end_mark = next((mark for mark in end_marks if mark.start() >= start_mark.end()), None)
-        if end_mark is not None:
-            return answer[start_mark.end() : end_mark.start()], True
+        end_number = bisect_left(end_positions, start_mark.end())
+        if end_number < len(end_positions):
+            return answer[start_mark.end() : end_positions[end_number]], True
     if start_marks:
         return answer[start_marks[-1].end() :], False
     if _ENTRY.search(answer) is None:

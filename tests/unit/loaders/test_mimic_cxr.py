@@ -191,7 +191,7 @@ def test_any_bytes_as_metadata_are_read_rejected_or_refused(tmp_path: Path, cont
 def test_an_empty_view_position_is_read_from_the_view_code_and_others_are_counted(tmp_path: Path) -> None:
     layout(tmp_path, ROWS[1:2])
     header = "dicom_id,subject_id,study_id,ViewPosition,ViewCodeSequence_CodeMeaning"
-    views = [("", "antero-posterior"), ("", "postero-anterior"), ("", ""), ("AP", "")]
+    views = [("nan", "antero-posterior"), ("", "postero-anterior"), ("", ""), ("AP", "")]
     table_rows = [
         f"{synthetic_dicom_id(number)},10000001,5000000{number},{view},{code}"
         for number, (view, code) in enumerate(views, 1)
@@ -208,7 +208,9 @@ def test_an_empty_view_position_is_read_from_the_view_code_and_others_are_counte
 
 def test_a_release_without_reports_says_where_they_are(tmp_path: Path) -> None:
     folder = layout(tmp_path)
-    (folder / "files").rename(tmp_path / "images")
+    for report_path in folder.glob("files/*/*/*.txt"):
+        report_path.with_suffix("").mkdir()
+        report_path.unlink()
     with pytest.raises(InputError, match="there are no reports here") as error:
         list(MIMICCXR(folder).reports())
     assert error.value.hint is not None

@@ -264,7 +264,7 @@ def test_lines_of_dygies_form_are_graphs(tmp_path: Path, prefix: str) -> None:
         line[f"{prefix}{kind}"] = [[[*entry, 9.5, 0.9] for entry in sentence] for sentence in line.pop(kind)]
     path = write_graphs(tmp_path / "a.jsonl", "\n".join(json.dumps({**line, "doc_key": key}) for key in (STUDY, 7)))
     first_graph, second_graph = read_graphs(path)
-    assert (first_graph.name, second_graph.name) == (STUDY, "7")
+    assert (first_graph.name, second_graph.name) == (STUDY, "mimic:7"), "numbers of two data sets are two graphs"
     assert [(entity.text, entity.presence) for entity in first_graph.entities] == [
         ("Small", "present"), ("left", "present"), ("effusion", "present"), ("nodule", "absent"),
     ]  # fmt: skip
@@ -290,6 +290,20 @@ def test_a_damaged_line_of_dygies_form_is_rejected_alone(tmp_path: Path, change:
     rejects = [record for record in read_report_graphs(path) if isinstance(record, Reject)]
     assert [rejected.row for rejected in rejects] == [2, 3]
     assert reason in rejects[0].reason
+
+
+def test_a_predicted_relation_to_a_span_that_is_not_predicted_is_left_out(tmp_path: Path) -> None:
+    line = _dygie(
+        ner=[[]], predicted_ner=_dygie()["ner"], relations=None, predicted_relations=[[[0, 0, 3, 3, "modify"]]]
+    )
+    [graph] = read_graphs(write_graphs(tmp_path / "a.jsonl", "\n" + json.dumps(line)))
+    assert (len(graph.entities), triplets(graph)) == (4, [])
+
+
+def test_a_document_that_comes_twice_is_rejected(tmp_path: Path) -> None:
+    path = write_graphs(tmp_path / "a.jsonl", "\n".join([json.dumps(_dygie())] * 2))
+    [rejected] = [record for record in read_report_graphs(path) if isinstance(record, Reject)]
+    assert (rejected.row, rejected.reason) == (2, "the doc_key already occurs in an earlier line")
 
 
 def test_a_relation_of_an_entity_to_itself_is_left_out_and_counted(tmp_path: Path) -> None:

@@ -191,6 +191,26 @@ def test_any_bytes_are_reports_rejects_or_an_input_error(tmp_path: Path, suffix:
         ("FINDINGS: a\nWET READ by Dr.: edema", {"findings": "a"}),
         ("COMPARISON: none\n\nThe lungs are clear.", {"findings": "The lungs are clear."}),
         ("IMPRESSION AND PLAN: a", {"impression": "a"}),
+        (
+            "IMPRESSION:\nAP chest compared to ___: left effusion.",
+            {"impression": "AP chest compared to ___: left effusion."},
+        ),
+        (
+            "FINDINGS: Technical quality: fair.\nChange from prior: none.",
+            {"findings": "Technical quality: fair.\nChange from prior: none."},
+        ),
+        ("EXAM: CHEST\nLUNGS: clear.\nHEART: normal.", {"findings": "LUNGS: clear.\nHEART: normal."}),
+        ("REASON: cough\n\nLeft effusion.\n\nDICTATED BY: Dr. A", {"findings": "Left effusion."}),
+        ("HISTORY: edema COMPARISON: none FINDINGS: a IMPRESSION: b", {"findings": "a", "impression": "b"}),
+        ("history: edema findings: a impression: b", {"findings": "a", "impression": "b"}),
+        (
+            "FINDINGS: There are two findings: a. IMPRESSION: b",
+            {"findings": "There are two findings: a.", "impression": "b"},
+        ),
+        ("TECHNIQUE AND FINDINGS: a\nPRELIMINARY IMPRESSION #1: b", {"findings": "a", "impression": "b"}),
+        ("[FINDINGS]\na\n=== IMPRESSION ===\nb", {"findings": "a", "impression": "b"}),
+        ("FINDINGS: a\nIMPRESSION: CONTUSION: none", {"findings": "a", "impression": "CONTUSION: none"}),
+        ("<h2>Findings</h2><p>a</p><b>Impression:</b> b", {"findings": "a", "impression": "b"}),
         ("", {}),
     ],
 )

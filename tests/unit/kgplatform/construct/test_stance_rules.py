@@ -11,6 +11,7 @@ from kgplatform.construct.stance import Rules, rules
 from kgplatform.construct.tagger import Candidate, Mention
 from kgplatform.errors import InputError
 from kgplatform.schema import Stance
+from tests import ROOT
 from tests.unit.kgplatform.construct.marked_sentences import parse_marked
 
 STANCES = {"+": Stance.POSITIVE, "-": Stance.NEGATIVE, "?": Stance.UNCERTAIN, "o": None}
@@ -206,3 +207,30 @@ def test_any_pattern_is_a_rule_or_one_clear_error(pattern: str) -> None:
         assert error.message.startswith("rules.tsv, line")
         return
     Rules(table).stances("No effusion.", [Mention(3, 11, (Candidate("C1", "effusion", 1.0),))])
+
+
+SENTENCES = [
+    line.split("\t")
+    for line in (ROOT / "tests" / "data" / "stance_sentences.tsv").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
+KINDS = sorted({kind for kind, _, _ in SENTENCES})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nearly_all_of_many_sentences_of_each_kind_are_read_as_a_radiologist_would(kind: str) -> None:
+    """Sentences that testers wrote without knowing the rules; the rules were then extended by classes of faults."""
+    right, errors = 0, []
+    for _, sentence, expected in (row for row in SENTENCES if row[0] == kind):
+        marked = parse_marked(sentence.replace("\\n", "\n"))
+        decisions = rules().stances(marked.text, marked.mentions)
+        subjects = (decision for decision, is_subject in zip(decisions, marked.is_subject, strict=True) if is_subject)
+        for decision, mark in zip(subjects, expected.split(), strict=True):
+            if mark.startswith("~"):
+                continue
+            if decision.stance is STANCES[mark]:
+                right += 1
+            else:
+                errors.append((sentence, mark))
+    assert right >= 20
+    assert right / (right + len(errors)) >= 0.9, errors
