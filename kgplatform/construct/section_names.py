@@ -104,6 +104,8 @@ def header_kind(name: str) -> str | None:
         return None
     if tuple(words[:2]) in _SIGNATURES:
         return OTHER
+    if words[0] == "end" and " ".join(words[2 if words[1:2] == ["of"] else 1 :]) in KINDS:
+        return OTHER  # "END OF IMPRESSION:"
     for plain_name in (" ".join(words), " ".join(name_words(_BRACKETED.sub("", name)))):
         if plain_name in KINDS:
             return KINDS[plain_name]

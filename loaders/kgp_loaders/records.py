@@ -43,6 +43,8 @@ def records(path: Path, delimiter: str = ",", header: int = 1) -> Iterator[tuple
                 values, problem = [], "a quote is not closed, or a value goes on after its closing quote"
             if values is None:
                 return
+            if not values and problem is None:
+                continue  # an empty line
             if problem is not None and bounded_lines.number > first_line:
                 problem += f" (lines {first_line} to {bounded_lines.number})"
             yield first_line, values if problem is None else problem

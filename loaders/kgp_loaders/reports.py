@@ -52,11 +52,19 @@ MAX_ID: Final = 200  # characters
 MAX_PATH: Final = 4_096
 MAX_FIRST_LINE: Final = 131_072
 MAX_LINE: Final = 1 << 20  # bytes of a line of JSON
-_ROLES: Final = {name: role for role, names in COLUMNS.items() for name in names}
 _JSON: Final = (".jsonl", ".ndjson", ".json")
 _TEXTS: Final = ("text", *SECTIONS, "last_paragraph")
 _MISSING: Final = frozenset({"nan", "nat", "none", "null", "(null)", "na", "n/a", "#n/a", "<na>", "nil", "-", "\\n"})
 _ROUNDED: Final = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
+_BETWEEN_WORDS: Final = re.compile(r"[\s_.-]+")
+
+
+def _column_key(column: str) -> str:
+    """A column's name without what people write between its words: Study ID, study-id and StudyID are one name."""
+    return _BETWEEN_WORDS.sub("", column).casefold()
+
+
+_ROLES: Final = {_column_key(name): role for role, names in COLUMNS.items() for name in names}
 
 
 class Reports:
@@ -133,12 +141,13 @@ def _roles(columns: Sequence[str], table_path: Path) -> dict[str, str]:
 
     Raises `InputError` where id or text are missing, and where a column occurs twice.
     """
-    names = [column.strip().casefold() for column in columns]
-    if len(set(columns)) < len(columns):
+    keys = [_column_key(column) for column in columns]
+    named_keys = [key for key in keys if key in _ROLES]
+    if len(set(columns)) < len(columns) or len(set(named_keys)) < len(named_keys):
         raise InputError("two columns are recognised as the same", "Rename one of them.", path=table_path)
     roles_by_column: dict[str, str] = {}
     for role, usual_names in COLUMNS.items():
-        role_columns = [columns[names.index(usual_name)] for usual_name in usual_names if usual_name in names]
+        role_columns = [columns[keys.index(key)] for key in map(_column_key, usual_names) if key in keys]
         if role_columns:
             roles_by_column[role_columns[0]] = role
         if len(role_columns) > 1:
@@ -196,7 +205,7 @@ def _json_rows(json_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]
         hint = "Give one JSON object a line (JSON Lines), or a list of objects."
         raise InputError("no line of the file is a JSON object with columns", hint, path=json_path)
     if names:
-        known_roles = [_ROLES[name.strip().casefold()] for name in names if name.strip().casefold() in _ROLES]
+        known_roles = [_ROLES[key] for key in map(_column_key, names) if key in _ROLES]
         _require_roles(known_roles, names, json_path)
     for number, record in chain(first_objects, objects):
         yield number, record if isinstance(record, str) else _values_by_role(record)
@@ -205,9 +214,9 @@ def _json_rows(json_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]
 def _values_by_role(record: Mapping[str, Any]) -> Mapping[str, str] | str:
     """The texts of an object, or what is wrong with it."""
     values_by_role: dict[str, Any] = {}
-    names = {name.strip().casefold(): name for name in reversed(list(record))}
+    names = {_column_key(name): name for name in reversed(list(record))}
     for role, usual_names in COLUMNS.items():
-        values = [record[names[usual_name]] for usual_name in usual_names if usual_name in names]
+        values = [record[names[key]] for key in map(_column_key, usual_names) if key in names]
         value = next((value for value in values if _is_present(value)), None)
         if isinstance(value, float) and value.is_integer() and abs(value) < MAX_WHOLE:
             value = int(value)  # pandas writes a column of numbers with gaps so

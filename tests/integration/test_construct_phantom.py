@@ -209,7 +209,6 @@ def test_reports_do_not_leave_this_machine_without_consent(
         (["FOLDER", "--tagger", "nobody"], 2, "no tagger called nobody"),
         (["FOLDER", "--keep", "missing.csv"], 1, "missing.csv: no such file"),
         (["FOLDER", "--llm", "m", "--llm-url", "nonsense"], 2, "the language model's setting url has an invalid value"),
-        (["FOLDER", "--llm", "m", "--llm-url", "http://127.0.0.1:9/v1"], 1, "does not answer"),
     ],
 )
 def test_wrong_construct_arguments_for_phantom_are_a_single_clear_line(
@@ -220,6 +219,21 @@ def test_wrong_construct_arguments_for_phantom_are_a_single_clear_line(
     assert completed.code == code
     assert message in completed.err
     assert "Traceback" not in completed.err
+
+
+def test_a_language_model_that_does_not_answer_is_an_error_and_nothing_is_written(
+    graph: Graph, kgp: Kgp, phantom_reports_folder: Path, tmp_path: Path
+) -> None:
+    settings_path = tmp_path / "construct.yaml"
+    settings_path.write_text(
+        f"reports: mimic-cxr\npath: {phantom_reports_folder}\nlexicon: [{phantom_reports_folder / 'ontology'}]\n"
+        "llm: {model: m, url: 'http://127.0.0.1:9/v1', retries: 1}\n",
+        encoding="utf-8",
+    )
+    completed = kgp("construct", "run", settings_path)
+    assert completed.code == 1
+    assert "does not answer" in completed.err
+    assert _graph_edges(graph) == set()
 
 
 def test_a_selection_is_made_and_used(graph: Graph, kgp: Kgp, phantom_reports_folder: Path, tmp_path: Path) -> None:

@@ -127,6 +127,25 @@ def test_tables_as_users_have_them(tmp_path: Path, table: str) -> None:
     assert [report.has_text for report in reports] == [bool(report_sections) for report_sections in expected]
 
 
+@pytest.mark.parametrize("header", ["Study ID,Report Text", "study-id,report-text", "StudyID,ReportText", "ID,TEXT"])
+def test_columns_are_recognised_however_their_words_are_joined(tmp_path: Path, header: str) -> None:
+    (tmp_path / "a.csv").write_text(f"{header}\ns1,FINDINGS: a\n\n\n", encoding="utf-8")
+    names = header.split(",")
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps(dict(zip(names, ("s1", "FINDINGS: a"), strict=True))), encoding="utf-8"
+    )
+    for name in ("a.csv", "a.jsonl"):
+        [report] = Reports(tmp_path / name).reports()
+        assert isinstance(report, Report)
+        assert (report.study, report.sections) == ("s1", {"findings": "a"})
+
+
+def test_two_columns_of_one_name_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("study_id,Study ID,text\n1,2,FINDINGS: a\n", encoding="utf-8")
+    with pytest.raises(InputError, match="two columns are recognised as the same"):
+        list(Reports(tmp_path / "a.csv").reports())
+
+
 def test_a_whole_number_is_an_id_without_its_decimal_point(tmp_path: Path) -> None:
     [report], _ = _read_reports(tmp_path / "a.jsonl", '{"id": 50414267.0, "text": "FINDINGS: a"}')
     assert report.study == "50414267"
@@ -211,6 +230,10 @@ def test_any_bytes_are_reports_rejects_or_an_input_error(tmp_path: Path, suffix:
         ("[FINDINGS]\na\n=== IMPRESSION ===\nb", {"findings": "a", "impression": "b"}),
         ("FINDINGS: a\nIMPRESSION: CONTUSION: none", {"findings": "a", "impression": "CONTUSION: none"}),
         ("<h2>Findings</h2><p>a</p><b>Impression:</b> b", {"findings": "a", "impression": "b"}),
+        (
+            "FINDINGS:\na\n\nIMPRESSION:\nb\n\nEND OF IMPRESSION:\n\nI have reviewed it.",
+            {"findings": "a", "impression": "b"},
+        ),
         ("", {}),
     ],
 )

@@ -220,7 +220,7 @@ def qwen(folder: Path, **sizes: int) -> None:
     "sizes",
     [
         pytest.param({"num_hidden_layers": 1, "vocab_size": 2_000}, id="real widths"),
-        pytest.param({}, id="real shape", marks=pytest.mark.slow),
+        pytest.param({}, id="real shape", marks=pytest.mark.long),
     ],
 )
 def test_qwens_layout_becomes_a_generator(
