@@ -168,6 +168,7 @@ SPOILS: list[Spoil] = [
 ]
 
 
+@pytest.mark.slow
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(st.sampled_from(SPOILS), VALUES)
 def test_whatever_stands_in_a_graph_it_is_one_or_a_reject(tmp_path: Path, spoil: Spoil, value: Any) -> None:

@@ -201,6 +201,7 @@ def overlap(first: TextBox, second: TextBox) -> bool:
     )
 
 
+@pytest.mark.slow
 @given(edges)
 def test_no_box_and_no_name_overlaps_another(some: list[LayoutEdge]) -> None:
     layout = lay_out(some, {entity: entity for edge in some for entity in (edge.head, edge.tail)})

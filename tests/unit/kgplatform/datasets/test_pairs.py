@@ -288,6 +288,7 @@ def test_groups_join_images_of_one_study_and_of_one_text(pairs: list[Pair]) -> N
     assert sorted(set(group_numbers), key=group_numbers.index) == sorted(set(group_numbers))
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_pairs_from_openis_real_reports(data_dir: Path) -> None:
     openi_folder = data_dir / "openi"

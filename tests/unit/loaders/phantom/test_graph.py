@@ -55,6 +55,7 @@ def proportions(folder: Path) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_the_proportions_are_the_released_graph_s(tmp_path: Path, data_dir: Path) -> None:
     build_phantom_graph(tmp_path / "phantom", 4_868)

@@ -107,6 +107,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, document: Any, message: str) -> 
         GeneratorSettings.from_document(document)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content", [b"a: [", b"\xff\xfe\x00", b"!!python/object/apply:os.system ['true']", b"[" * 5_000, b"a: &a [*a]"]
 )
@@ -129,6 +130,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_nothing_but_an_input_error_comes_of_garbage(document: Any) -> None:
     try:
