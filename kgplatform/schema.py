@@ -67,6 +67,7 @@ FORMER_CLAIMS: Final = "claims"  # its name in earlier versions, and still in di
 UNCLAIMED: Final = ("id", "cui", "runs", CLAIMS, FORMER_CLAIMS, *DERIVED)
 
 CONCEPT_ID: Final = re.compile(r"C[0-9]{7}")
+CONCEPT_ID_FORM: Final = "C and 7 digits"  # in messages about a wrong one
 IMAGE_ID: Final = re.compile(r"I[0-9]{1,18}")
 LABEL: Final = re.compile(r"[A-Z][A-Za-z0-9_]{0,62}")  # a second label of a Thing
 # UMLS RELA names are letters, digits, `_` and `-` (`co-occurs_with`); nothing in this set can end an identifier.

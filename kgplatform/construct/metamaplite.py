@@ -21,7 +21,7 @@ from kgplatform import files
 from kgplatform.construct.lexicon import Lexicon
 from kgplatform.construct.tagger import MAX_CANDIDATES, Candidate, Mention
 from kgplatform.errors import InputError
-from kgplatform.schema import CONCEPT_ID
+from kgplatform.schema import CONCEPT_ID, CONCEPT_ID_FORM
 
 _SPAN: Final = re.compile(r"(\d{1,9})/(\d{1,9})")
 
@@ -88,7 +88,7 @@ class MetaMapLite:
                     "this is not a row of MMI output", "Run it again.", path=output_path, row=row_number
                 ) from None
             if CONCEPT_ID.fullmatch(cui) is None:
-                raise InputError("the CUI is not C and 7 digits", "Run it again.", path=output_path, row=row_number)
+                raise InputError(f"the CUI is not {CONCEPT_ID_FORM}", "Run it again.", path=output_path, row=row_number)
             type_ids = tuple(
                 _TYPES.get(abbreviation, abbreviation)
                 for abbreviation in type_list.strip("[]").split(",")

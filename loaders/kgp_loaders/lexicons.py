@@ -16,7 +16,7 @@ from kgp_loaders.tabular import open_table
 from kgplatform.batches import Reject
 from kgplatform.construct.lexicon import Concept
 from kgplatform.errors import InputError
-from kgplatform.schema import CONCEPT_ID
+from kgplatform.schema import CONCEPT_ID, CONCEPT_ID_FORM
 
 COLUMNS: Final = {
     "cui": ("cui", "concept", "concept_id", "umls_cui"),
@@ -77,7 +77,7 @@ def _columns(table: Table) -> dict[str, str]:
 def _concept(values: dict[str, str]) -> Concept | str:
     """The concept of a row, or why it is none."""
     if not CONCEPT_ID.fullmatch(values["cui"]):
-        return "the CUI is not C and 7 digits"
+        return f"the CUI is not {CONCEPT_ID_FORM}"
     if len(values["name"]) > MAX_NAME:
         return f"the name is longer than {MAX_NAME:,} characters"
     try:

@@ -21,7 +21,7 @@ from kgp_loaders.medmkg_release import release_folder
 from kgp_loaders.tabular import open_table
 from kgplatform.batches import GraphBatch, NodeRef
 from kgplatform.errors import InputError
-from kgplatform.schema import CONCEPT_ID, IMAGE_ID, relation_problem
+from kgplatform.schema import CONCEPT_ID, CONCEPT_ID_FORM, IMAGE_ID, relation_problem
 
 TRIPLES: Final = ("Head", "Relation", "Tail", "Head_Name", "Tail_Name")
 MAPPING: Final = ("IID", "Image_Path")
@@ -81,9 +81,9 @@ def _add_triple(batch: GraphBatch, head: str, relation: str, tail: str, head_nam
     """Put the triple into the batch, or return why it is none of MedMKG's."""
     head_label = "Image" if IMAGE_ID.fullmatch(head) else "Concept"
     if head_label == "Concept" and not CONCEPT_ID.fullmatch(head):
-        return "the head is neither an image (I and digits) nor a concept (C and 7 digits)"
+        return f"the head is neither an image (I and digits) nor a concept ({CONCEPT_ID_FORM})"
     if not CONCEPT_ID.fullmatch(tail):
-        return "the tail is not a concept (C and 7 digits)"
+        return f"the tail is not a concept ({CONCEPT_ID_FORM})"
     if head == tail:
         return "a concept cannot be related to itself"
     if len(head_name) > MAX_NAME or len(tail_name) > MAX_NAME:

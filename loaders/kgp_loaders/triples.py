@@ -32,7 +32,16 @@ from kgp_loaders.table_columns import Row, Table, role_hint
 from kgp_loaders.tabular import collect, open_table
 from kgplatform.batches import GraphBatch, NodeRef, Properties, Reject
 from kgplatform.errors import InputError, UsageError
-from kgplatform.schema import CONCEPT_ID, IMAGE_ID, LABEL, NODE_TYPES, OWN_LABELS, Stance, relation_problem
+from kgplatform.schema import (
+    CONCEPT_ID,
+    CONCEPT_ID_FORM,
+    IMAGE_ID,
+    LABEL,
+    NODE_TYPES,
+    OWN_LABELS,
+    Stance,
+    relation_problem,
+)
 from kgplatform.suggest import did_you_mean
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -54,7 +63,7 @@ MAX_ID: Final = 1_000  # characters; Neo4j indexes keys of up to about 8 kB
 MAX_NAME: Final = 10_000  # characters
 
 _OWN_LABELS: Final = {*NODE_TYPES, *OWN_LABELS} - {"Image", "Concept", DEFAULT_TYPE}
-_ID_FORMS: Final = {"Image": (IMAGE_ID, "I and 1-18 digits"), "Concept": (CONCEPT_ID, "C and 7 digits")}
+_ID_FORMS: Final = {"Image": (IMAGE_ID, "I and 1-18 digits"), "Concept": (CONCEPT_ID, CONCEPT_ID_FORM)}
 _NEARLY_OWN: Final = re.compile(r"[CcIi][ _:-]?[0-9]+")
 _PARTS: Final = re.compile(r"[A-Za-z0-9]+")
 

@@ -23,7 +23,7 @@ from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.lexicon import Concept, ConceptRelation
 from kgplatform.errors import InputError
-from kgplatform.schema import CONCEPT_ID, RELATION
+from kgplatform.schema import CONCEPT_ID, CONCEPT_ID_FORM, RELATION
 
 MAX_LINE: Final = 1_000_000  # bytes; the longest line of a release has about 30,000
 NEEDED: Final = {
@@ -65,7 +65,7 @@ class UMLS:
                     continue
                 line_number, (_, language, term_status, form_type, preferred, concept_name, suppressed) = record
                 if not CONCEPT_ID.fullmatch(cui):
-                    yield Reject(self.folder / "MRCONSO.RRF", line_number, "the CUI is not C and 7 digits")
+                    yield Reject(self.folder / "MRCONSO.RRF", line_number, f"the CUI is not {CONCEPT_ID_FORM}")
                 elif suppressed in ("", "N") and (not self.languages or language in self.languages):
                     ranked_names.append((term_status != "P", form_type != "PF", preferred != "Y", concept_name))
             type_names = semantic_types.type_names(cui)
