@@ -161,8 +161,8 @@ def is_mention(word: str) -> bool:
 
 
 class ClauseWords(NamedTuple):
-    """Word classes that clause ends are found by: finite verbs, adjectives that begin a finding, words that end a
-    clause for all rules, and those after which "with" continues it.
+    """Word classes that clause ends are found by: verbs, those that can be nothing else, and adjectives that begin a
+    new finding.
     """
 
     verbs: frozenset[str]

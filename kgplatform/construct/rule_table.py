@@ -91,21 +91,21 @@ def read_rules(text: str, file_name: str, classes: Mapping[str, tuple[str, ...]]
     for line_number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#") or line.split("\t")[0].strip() == COLUMNS[0]:
             continue
-        place = f"{file_name}, line {line_number}"
-        name, effect, pattern, example = _cells(line, place)
+        location = f"{file_name}, line {line_number}"
+        name, effect, pattern, example = _cells(line, location)
         if effect == WORDS:
             class_match = _CLASS_NAME.fullmatch(name)
             if class_match is None:
-                raise InputError(f"{place}: a class of words is named {{name}}", "For example {seen}.")
+                raise InputError(f"{location}: a class of words is named {{name}}", "For example {seen}.")
             known_classes[class_match[1]] = tuple(
                 dict.fromkeys(
                     (*known_classes.get(class_match[1], ()), *(entry.strip().lower() for entry in pattern.split("|")))
                 )
             )
         elif name in rules:
-            raise InputError(f"{place}: there is a rule {name} already", "Give it another name.")
+            raise InputError(f"{location}: there is a rule {name} already", "Give it another name.")
         else:
-            rules[name] = _rule(name, effect, pattern, example, known_classes, place)
+            rules[name] = _rule(name, effect, pattern, example, known_classes, location)
     return RuleTable(tuple(rules.values()), known_classes)
 
 
@@ -122,25 +122,25 @@ class RuleTable(NamedTuple):
         return RuleTable((*retained_rules, *other.rules), {**self.classes, **other.classes})
 
 
-def _cells(line: str, place: str) -> tuple[str, str, str, str]:
+def _cells(line: str, location: str) -> tuple[str, str, str, str]:
     cells = [cell.strip() for cell in line.split("\t")]
     cells += [""] * (len(COLUMNS) - len(cells))
     if len(cells) != len(COLUMNS) or not all(cells[:3]):
-        raise InputError(f"{place}: not a rule", f"Its columns are {', '.join(COLUMNS)}, with tabs between them.")
+        raise InputError(f"{location}: not a rule", f"Its columns are {', '.join(COLUMNS)}, with tabs between them.")
     return cells[0], cells[1], cells[2], cells[3]
 
 
 def _rule(
-    name: str, effect: str, pattern: str, example: str, classes: Mapping[str, tuple[str, ...]], place: str
+    name: str, effect: str, pattern: str, example: str, classes: Mapping[str, tuple[str, ...]], location: str
 ) -> Rule:
     if effect not in list(Effect):
-        raise InputError(f"{place}: {effect} is not an effect", f"Effects: {', '.join(Effect)}, {WORDS}.")
+        raise InputError(f"{location}: {effect} is not an effect", f"Effects: {', '.join(Effect)}, {WORDS}.")
     if len(pattern) > MAX_PATTERN:
-        raise InputError(f"{place}: the pattern is longer than {MAX_PATTERN} characters", "Make it two rules.")
+        raise InputError(f"{location}: the pattern is longer than {MAX_PATTERN} characters", "Make it two rules.")
     try:
         expression, first_words = _Parser(pattern, classes).parse()
     except ValueError as error:
-        raise InputError(f"{place}: {error}", "See docs/construct.md for the form of patterns.") from None
+        raise InputError(f"{location}: {error}", "See docs/construct.md for the form of patterns.") from None
     return Rule(name, Effect(effect), pattern, example, re.compile(expression), frozenset(first_words))
 
 

@@ -148,10 +148,10 @@ def _is_misspelling(name: str, known_name: str) -> bool:
         return False
     if name[:1] != known_name[:1] and name[:2] != known_name[1:3]:
         return False
-    return edit_distance(name, known_name) <= (2 if len(known_name) >= 10 and name[:1] == known_name[:1] else 1)
+    return _edit_distance(name, known_name) <= (2 if len(known_name) >= 10 and name[:1] == known_name[:1] else 1)
 
 
-def edit_distance(first: str, second: str) -> int:
+def _edit_distance(first: str, second: str) -> int:
     """The letters to insert, leave out, change or swap with their neighbours to make the one text the other (optimal
     string alignment).
     """

@@ -50,39 +50,19 @@ from kgplatform.schema import Stance
 
 MAX_PHRASES: Final = 100_000  # of which it is remembered whether they name a finding
 MAX_TABLE: Final = 1 << 20  # bytes of a user's table of rules
-_ABSENT: Final = frozenset({Effect.ABSENT_AFTER, Effect.ABSENT_BEFORE, Effect.ABSENT_WITHIN})
-_UNCERTAIN: Final = frozenset(
-    {
-        Effect.UNCERTAIN_AFTER,
-        Effect.UNCERTAIN_BEFORE,
-        Effect.UNCERTAIN_AROUND,
-        Effect.UNCERTAIN_WITHIN,
-        Effect.ALTERNATIVES,
-    }
-)
-_OTHER: Final = frozenset({Effect.OTHER_AFTER, Effect.OTHER_BEFORE, Effect.OTHER_UNTIL_COMMA, Effect.OTHER_WITHIN})
-_AFTER: Final = frozenset(
-    {
-        Effect.ABSENT_AFTER,
-        Effect.UNCERTAIN_AFTER,
-        Effect.PRESENT_AFTER,
-        Effect.OTHER_AFTER,
-        Effect.OTHER_UNTIL_COMMA,
-        Effect.UNCERTAIN_AROUND,
-    }
-)
-_BEFORE: Final = frozenset(
-    {Effect.ABSENT_BEFORE, Effect.UNCERTAIN_BEFORE, Effect.PRESENT_BEFORE, Effect.OTHER_BEFORE, Effect.UNCERTAIN_AROUND}
-)
-_WITHIN: Final = frozenset(
-    {
-        Effect.ABSENT_WITHIN,
-        Effect.UNCERTAIN_WITHIN,
-        Effect.PRESENT_WITHIN,
-        Effect.OTHER_WITHIN,
-        Effect.ALTERNATIVES,
-    }
-)
+
+
+def _effects(*words: str) -> frozenset[Effect]:
+    """The effects that have one of these words in their name."""
+    return frozenset(effect for effect in Effect if not set(words).isdisjoint(effect.value.split()))
+
+
+_ABSENT: Final = _effects("absent")
+_UNCERTAIN: Final = _effects("uncertain", "alternatives")
+_OTHER: Final = _effects("other")
+_AFTER: Final = _effects("after", "around", "comma")
+_BEFORE: Final = _effects("before", "around")
+_WITHIN: Final = _effects("within", "alternatives")
 _DECIDING: Final = frozenset(Effect) - {Effect.BOUNDARY, Effect.NOTHING, Effect.NO_FINDING}
 _RELATIVE: Final = frozenset({"which", "that", "who"})  # they part clauses, but refer to what stands right before
 _RANK: Final = {
@@ -210,8 +190,7 @@ class Rules:
 
     def _matches(self, word_texts: Sequence[str]) -> list[_Match]:
         """The rules that match the sentence, without those within the words of another one."""
-        offsets, position_at, sentence = [], {}, ""
-        length = 0
+        offsets, position_at, length = [], {}, 0
         for position, word_text in enumerate(word_texts):
             offsets.append(length)
             position_at[length] = position
@@ -222,9 +201,10 @@ class Rules:
         for position, word_text in enumerate(word_texts):
             word_rules = self._mention_rules if is_mention(word_text) else self._rules_by_word.get(word_text, ())
             for rule in word_rules:
-                found = rule.matcher.match(sentence, offsets[position])
-                if found is not None:
-                    matches.append(_Match(rule, self._numbers[rule.name], position, position_at[found.end()]))
+                pattern_match = rule.matcher.match(sentence, offsets[position])
+                if pattern_match is not None:
+                    match_end = position_at[pattern_match.end()]
+                    matches.append(_Match(rule, self._numbers[rule.name], position, match_end))
         return [match for match in matches if not any(_covers(other, match) for other in matches)]
 
 
@@ -300,7 +280,7 @@ def _senses(mentions: Iterable[Mention]) -> frozenset[str]:
 
 
 def _sense(mention: Mention, senses: Collection[str]) -> int:
-    """The place of the concept that is meant: of several as good by name, one that the report names clearly, too."""
+    """Which candidate is meant, by its index: of several as good by name, one that the report names clearly, too."""
     best_score = mention.candidates[0].score
     for candidate_index, candidate in enumerate(mention.candidates):
         if candidate.score == best_score and candidate.cui in senses:

@@ -62,13 +62,13 @@ def _names_vision(description: Description) -> bool:
 
 
 FORMAT: Final = ModelFormat(
-    "generator",
-    "kgp train generator",
-    ABOUT,
-    1,
-    {"stage": str, "settings": dict, "data_sha256": str, "files": dict, "figures": dict},
-    _card_text,
-    _names_vision,
+    model="generator",
+    trainer="kgp train generator",
+    description_name=ABOUT,
+    version=1,
+    entry_types={"stage": str, "settings": dict, "data_sha256": str, "files": dict, "figures": dict},
+    card_text=_card_text,
+    is_complete=_names_vision,
 )
 
 

@@ -45,12 +45,20 @@ def _card_text(description: Description) -> CardText:
 
 
 FORMAT: Final = ModelFormat(
-    "link-prediction model",
-    "kgp train links",
-    ABOUT,
-    1,
-    {"settings": dict, "weights": str, "names": str, "graph": str, "split": dict, "seed": int, "epochs": int},
-    _card_text,
+    model="link-prediction model",
+    trainer="kgp train links",
+    description_name=ABOUT,
+    version=1,
+    entry_types={
+        "settings": dict,
+        "weights": str,
+        "names": str,
+        "graph": str,
+        "split": dict,
+        "seed": int,
+        "epochs": int,
+    },
+    card_text=_card_text,
 )
 
 

@@ -47,12 +47,12 @@ def _card_text(description: Description) -> CardText:
 
 
 FORMAT: Final = ModelFormat(
-    "retrieval model",
-    "kgp train retrieval",
-    ABOUT,
-    1,
-    {"backbone": str, "settings": dict, "files": dict, "data": dict, "figures": dict},
-    _card_text,
+    model="retrieval model",
+    trainer="kgp train retrieval",
+    description_name=ABOUT,
+    version=1,
+    entry_types={"backbone": str, "settings": dict, "files": dict, "data": dict, "figures": dict},
+    card_text=_card_text,
 )
 
 

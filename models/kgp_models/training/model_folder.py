@@ -34,7 +34,7 @@ class CardText(NamedTuple):
     results: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelFormat:
     """How the trained models of a task are stored.
 

@@ -58,11 +58,11 @@ def _has_names(description: Description) -> bool:
 
 
 FORMAT: Final = ModelFormat(
-    "VQA model",
-    "kgp train vqa",
-    ABOUT,
-    2,
-    {
+    model="VQA model",
+    trainer="kgp train vqa",
+    description_name=ABOUT,
+    version=2,
+    entry_types={
         "backbone": str,
         "towers": str,
         "linking": dict,
@@ -74,8 +74,8 @@ FORMAT: Final = ModelFormat(
         "figures": dict,
         "files": dict,
     },
-    _card_text,
-    _has_names,
+    card_text=_card_text,
+    is_complete=_has_names,
 )
 
 

@@ -17,12 +17,14 @@ from kgp_models.vqa import checkpoint as vqa
 from kgplatform.errors import InputError
 
 FORMAT = ModelFormat(
-    "toy model",
-    "kgp train toy",
-    "toy.json",
-    3,
-    {"settings": dict, "figures": dict},
-    lambda description: CardText("Toy", "It does nothing.", (f"seed: {description['settings']['seed']}",), "A toy."),
+    model="toy model",
+    trainer="kgp train toy",
+    description_name="toy.json",
+    version=3,
+    entry_types={"settings": dict, "figures": dict},
+    card_text=lambda description: CardText(
+        "Toy", "It does nothing.", (f"seed: {description['settings']['seed']}",), "A toy."
+    ),
 )
 SHIPPED = [(module.FORMAT, module.SHIPPED) for module in (generator, retrieval, vqa)]
 
