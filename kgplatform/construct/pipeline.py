@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,8 @@ from kgplatform.construct.judgement import Judge
 from kgplatform.construct.language_model.consent import check_consent
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
+from kgplatform.construct.meanings import one_to_one
+from kgplatform.construct.open_lexicon import OpenRelations, ontology_names, own_words
 from kgplatform.construct.report import ReportSource
 from kgplatform.construct.select import SelectedReports
 from kgplatform.construct.semantic_types import Allowed, types_by_name
@@ -29,7 +30,6 @@ from kgplatform.settings import Settings as Platform
 from kgplatform.wording import counted
 
 logger = logging.getLogger(__name__)
-OWN: Final = 1e9  # weight of the platform's words: they are of chest radiographs, so they come before all others
 
 
 def construction(
@@ -43,8 +43,10 @@ def construction(
         reports = SelectedReports(reports, settings.keep)
     judge = build_judge(settings, reports)
     lexicons = [lexicon_source(lexicon_path) for lexicon_path in settings.lexicon if lexicon_path.exists()]
-    ontologies = [lexicon for lexicon in lexicons if isinstance(lexicon, Ontology)]
-    name_lexicon = Lexicon(_lexicon_concepts(settings, graph))
+    ontologies: list[Ontology] = [lexicon for lexicon in lexicons if isinstance(lexicon, Ontology)]
+    if settings.own_words:
+        ontologies.append(OpenRelations())
+    name_lexicon = Lexicon(_lexicon_concepts(settings, graph), _same_concepts(settings, graph))
     logger.info(
         f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}"
     )
@@ -93,10 +95,26 @@ BY_NAMES: Final = ("construct", "radgraph", "generate")  # kinds of runs that fi
 
 
 def _lexicon_concepts(settings: ConstructionSettings, graph: Graph) -> Iterator[Concept]:
-    """The graph's names first (not those that were found by names), then those that the settings name."""
+    """The graph's names first (not those that were found by names), then those that the settings name, and those of the
+    open ontologies.
+    """
     if settings.graph_names:
         yield from graph_concepts(graph, BY_NAMES)
     yield from settings_concepts(settings)
+    if settings.own_words:
+        yield from ontology_names()
+
+
+def _same_concepts(settings: ConstructionSettings, graph: Graph) -> list[tuple[str, str]]:
+    """The pairs of concepts that the graph calls the same: `same_as`, and `mapped_to` that maps no other concept."""
+    if not settings.graph_names:
+        return []
+    rows = list(graph.read(queries.get("construct/same_concepts")))
+    pairs = {
+        relation: [(row["first"], row["second"]) for row in rows if row["relation"] == relation]
+        for relation in ("same_as", "mapped_to")
+    }
+    return pairs["same_as"] + one_to_one(pairs["mapped_to"])
 
 
 def graph_concepts(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
@@ -135,11 +153,3 @@ def settings_concepts(settings: ConstructionSettings) -> Iterator[Concept]:
             raise InputError(f"it contains no concept name: {problem}", "Check the lexicon.", path=lexicon_path)
     if settings.own_words:
         yield from own_words()
-
-
-def own_words() -> Iterator[Concept]:
-    """The platform's words for findings."""
-    with as_file(files("kgplatform.construct").joinpath("chest.tsv")) as words_path:
-        for concept in lexicon_source(words_path).concepts():
-            if isinstance(concept, Concept):
-                yield concept._replace(weight=OWN)
