@@ -77,17 +77,18 @@ def tag(report: Report, tagger: Tagger) -> list[Tagged]:
     ]
 
 
+def can_be_edge(candidate: Candidate) -> bool:
+    """Whether a stance to this concept is written: it has a CUI, and its name is not that of a section."""
+    return candidate.name.casefold() not in HEADERS and CONCEPT_ID.fullmatch(candidate.cui) is not None
+
+
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
     """The report's edges (stage II)."""
     edges: dict[tuple[str, Stance], tuple[Candidate, list[MentionEvidence]]] = {}
     verdict = judge.decide(sections)
     for section, mention, decision in verdict.judgements:
         chosen_concept = mention.candidates[decision.chosen]
-        if (
-            decision.stance is None
-            or chosen_concept.name.casefold() in HEADERS
-            or not CONCEPT_ID.fullmatch(chosen_concept.cui)
-        ):
+        if decision.stance is None or not can_be_edge(chosen_concept):
             continue
         cue_span = None if decision.cue is None else (decision.cue.start, decision.cue.end)
         rule = "" if decision.cue is None else decision.cue.rule

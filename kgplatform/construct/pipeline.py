@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from importlib.resources import as_file, files
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,21 +39,24 @@ def construction(
     progress: Progress = no_progress,
 ) -> Construction:
     """What `kgplatform.ingest.ingest` loads. Raises `UsageError` for an unknown loader or tagger, and `InputError`."""
-    reports = open_reports(settings.reports, settings.path, settings.views)
-    if settings.keep is not None:
-        reports = SelectedReports(reports, settings.keep)
+    reports = open_settings_reports(settings)
     judge = build_judge(settings, reports)
     lexicons = [lexicon_source(lexicon_path) for lexicon_path in settings.lexicon if lexicon_path.exists()]
     ontologies = [lexicon for lexicon in lexicons if isinstance(lexicon, Ontology)]
-    name_lexicon = Lexicon(_lexicon_concepts(settings, graph))
-    logger.info(
-        f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}"
-    )
+    name_lexicon = build_lexicon(settings, graph)
     stages = Stages(build_tagger(settings.tagger, name_lexicon), judge, settings.conflicts)
     lexicon_hash = {"lexicon": name_lexicon.sha256()}
     return Construction(
         reports, stages, lexicon_hash, ontologies, workers=settings.workers, ray=settings.ray, progress=progress
     )
+
+
+def open_settings_reports(settings: ConstructionSettings) -> ReportSource:
+    """The reports of the settings, without those that their selection drops. Raises `UsageError` for an unknown
+    loader, and `InputError`.
+    """
+    reports = open_reports(settings.reports, settings.path, settings.views)
+    return reports if settings.keep is None else SelectedReports(reports, settings.keep)
 
 
 def build_judge(settings: ConstructionSettings, reports: ReportSource) -> Judge:
@@ -92,11 +96,14 @@ def build_tagger(name: str, lexicon: Lexicon) -> Tagger:
 BY_NAMES: Final = ("construct", "radgraph", "generate")  # kinds of runs that find concepts by their names
 
 
-def _lexicon_concepts(settings: ConstructionSettings, graph: Graph) -> Iterator[Concept]:
-    """The graph's names first (not those that were found by names), then those that the settings name."""
-    if settings.graph_names:
-        yield from graph_concepts(graph, BY_NAMES)
-    yield from settings_concepts(settings)
+def build_lexicon(settings: ConstructionSettings, graph: Graph | None) -> Lexicon:
+    """The graph's names first (not those that were found by names), then those that the settings name. Without a graph
+    the latter alone. Raises `InputError` for a file without names.
+    """
+    names_in_graph = graph_concepts(graph, BY_NAMES) if graph is not None and settings.graph_names else ()
+    lexicon = Lexicon(chain(names_in_graph, settings_concepts(settings)))
+    logger.info(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
+    return lexicon
 
 
 def graph_concepts(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
