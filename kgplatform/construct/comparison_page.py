@@ -104,13 +104,15 @@ def _judges_section(comparison: Comparison) -> str:
         reasons_text = "; ".join(f"{reason}: {count:,}" for reason, count in sorted(reasons.items()))
         unanswered = f"{comparison.unanswered(judge_index):,}" + (f" ({reasons_text})" if reasons_text else "")
         stance_counts = [f"{count:,}" for count in comparison.stance_counts(judge_index).values()]
-        endpoint = judge.endpoint or "this program"
+        endpoint = judge.endpoint or "none"
         rows.append((judge.name, endpoint, judge.version, unanswered, *stance_counts))
     note = (
         "No answer: reports that construction would leave to the rules, with the reasons (reports with the same text "
         "count once there). They are not a part of the model's figures. The other columns count the stances."
     )
-    return _section("Judges", _table(columns, rows, "Who decides, and what of", numbers=len(Stance)), note)
+    return _section(
+        "Judges", _table(columns, rows, "The judges, with how often each gives a stance", numbers=len(Stance)), note
+    )
 
 
 def _agreement_section(comparison: Comparison) -> str:
@@ -142,7 +144,7 @@ def _differences_section(comparison: Comparison) -> str:
     ]
     if not rows:
         return _section("Disagreements", "<p>There are none.</p>")
-    columns = ("Judges", "The first", "The second", "Concepts")
+    columns = ("Judges", "Decision of the first", "Decision of the second", "Concepts")
     return _section("Disagreements", _table(columns, rows, "Decisions that differ, by their kind", numbers=1))
 
 
@@ -249,8 +251,9 @@ def _head(columns: Iterable[str]) -> str:
 def _framed_table(caption: str, head: str, rows: Iterable[str]) -> str:
     body = "\n".join(rows)
     return (
-        f'<div class="scroll" tabindex="0"><table>\n<caption>{_text(caption)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
+        f'<div class="scroll" role="region" aria-label="{_text(caption)}" tabindex="0">\n'
+        f"<table>\n<caption>{_text(caption)}</caption>\n"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
 
 
