@@ -1,4 +1,4 @@
-"""Takes the pictures of the docs in headless Chromium: Neo4j Browser with the Figure 3 subgraph, a comparison of judges.
+"""Takes the pictures of the docs in headless Chromium: Neo4j Browser with the Figure 3 subgraph, judges compared.
 
     python docs/screenshots.py                                        # the local server of `kgp db start`
     python docs/screenshots.py --comparison                           # needs no server
@@ -17,9 +17,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from kgplatform import queries
@@ -215,7 +217,8 @@ def draw_comparison(chromium: str) -> None:
         page = browser.new_page(viewport={"width": 880, "height": 600})
         page.goto(page_path.as_uri())
         page.evaluate(ONE_REPORT)
-        page.screenshot(path=IMAGES / "comparison.png", full_page=True)
+        picture = Image.open(BytesIO(page.screenshot(full_page=True))).convert("RGB")
+        picture.quantize(32, dither=Image.Dither.NONE).save(IMAGES / "comparison.png", optimize=True)
         browser.close()
 
 

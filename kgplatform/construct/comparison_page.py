@@ -10,6 +10,7 @@ import hashlib
 import os
 import unicodedata
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files as package_files
@@ -137,15 +138,22 @@ def _agreement_section(comparison: Comparison) -> str:
 
 
 def _differences_section(comparison: Comparison) -> str:
-    rows = [
-        (_pair(comparison, agreement), first_label, second_label, f"{count:,}")
-        for agreement in comparison.agreements
-        for (first_label, second_label), count in agreement.differences.items()
-    ]
-    if not rows:
+    totals: Counter[tuple[str, str]] = Counter()
+    for agreement in comparison.agreements:
+        totals.update(agreement.differences)
+    if not totals:
         return _section("Disagreements", "<p>There are none.</p>")
-    columns = ("Judges", "Decision of the first", "Decision of the second", "Concepts")
-    return _section("Disagreements", _table(columns, rows, "Decisions that differ, by their kind", numbers=1))
+    columns = (
+        "First judge",
+        "Second judge",
+        *(_pair(comparison, agreement) for agreement in comparison.agreements),
+    )
+    rows = [
+        (*labels, *(f"{agreement.differences.get(labels, 0):,}" for agreement in comparison.agreements))
+        for labels, _ in sorted(totals.items(), key=lambda total: (-total[1], total[0]))
+    ]
+    caption = "Concepts with different decisions of a pair of judges, by its first and its second judge's decision"
+    return _section("Disagreements", _table(columns, rows, caption, numbers=len(comparison.agreements)))
 
 
 def _pair(comparison: Comparison, agreement: Agreement) -> str:

@@ -134,12 +134,17 @@ def test_only_the_first_reports_are_read(compared_settings: ConstructionSettings
 
 
 def test_a_model_without_any_answer_is_an_error_that_names_it(compared_settings: ConstructionSettings) -> None:
-    with serving() as good, serving(lambda messages, before: FakeModelReply("Normal.")) as silent:
-        with pytest.raises(Refused, match=r"^silent: .*has answered none of 3 reports \(3: "):
-            compare_judges(compared_settings, [f"good@{good.url}", f"silent@{silent.url}"])
-        with serving(lambda messages, before: FakeModelReply(status=404)) as absent:
-            with pytest.raises(Refused, match="^absent: .*no such model"):
-                compare_judges(compared_settings, [f"absent@{absent.url}"])
+    with (
+        serving(positive) as good,
+        serving(lambda messages, before: FakeModelReply("Normal.")) as silent,
+        pytest.raises(Refused, match=r"^silent: .*has answered none of 3 reports \(3: "),
+    ):
+        compare_judges(compared_settings, [f"good@{good.url}", f"silent@{silent.url}"])
+    with (
+        serving(lambda messages, before: FakeModelReply(status=404)) as absent,
+        pytest.raises(Refused, match=r"^absent: .*no such model"),
+    ):
+        compare_judges(compared_settings, [f"absent@{absent.url}"])
 
 
 def test_no_model_is_asked_where_reports_may_not_go_to_one_of_them(compared_settings: ConstructionSettings) -> None:

@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from html.parser import HTMLParser
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from stat import S_IMODE
 
@@ -75,12 +75,15 @@ def test_the_page_has_every_report_and_its_counts_add_up() -> None:
         assert f"Report {number}: study study {number}" in page.text
     assert len(page.attributes("article")) == len(compared_judges.reports)
     assert len(page.attributes("mark")) == sum(len(report.candidates) for report in compared_judges.reports)
-    for agreement in compared_judges.agreements:
+    [difference_head] = [row for row in page.rows if row[:2] == ["First judge", "Second judge"]]
+    rows_after = page.rows[page.rows.index(difference_head) + 1 :]
+    difference_rows = list(takewhile(lambda row: row[0] != "No.", rows_after))
+    for column, agreement in enumerate(compared_judges.agreements, 2):
         names = [compared_judges.judges[index].name for index in (agreement.first, agreement.second)]
-        pair_rows = [row for row in page.rows if row[0] == " and ".join(names)]
-        agreement_row, *difference_rows = pair_rows
+        [agreement_row] = [row for row in page.rows if row[0] == " and ".join(names)]
         assert agreement_row[1:4] == [str(agreement.reports), str(agreement.mentioned), str(agreement.equal)]
-        assert sum(int(row[3]) for row in difference_rows) == agreement.mentioned - agreement.equal
+        assert difference_head[column] == agreement_row[0]
+        assert sum(int(row[column]) for row in difference_rows) == agreement.mentioned - agreement.equal
     concept_rows = [row for row in page.rows if row[-1] in ("differ", "equal")]
     assert len(concept_rows) == compared_judges.concepts
     assert [row[-1] for row in concept_rows].count("differ") == compared_judges.disputed
