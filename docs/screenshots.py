@@ -218,7 +218,7 @@ def draw_comparison(chromium: str) -> None:
         page.goto(page_path.as_uri())
         page.evaluate(ONE_REPORT)
         picture = Image.open(BytesIO(page.screenshot(full_page=True))).convert("RGB")
-        picture.quantize(32, dither=Image.Dither.NONE).save(IMAGES / "comparison.png", optimize=True)
+        picture.quantize(160, dither=Image.Dither.NONE).save(IMAGES / "comparison.png", optimize=True)
         browser.close()
 
 

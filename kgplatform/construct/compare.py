@@ -77,9 +77,9 @@ def compare_judges(
     agreements = tuple(
         agreement(compared_reports, first, second) for first, second in combinations(range(len(judges)), 2)
     )
-    return Comparison(
-        source.kind, compared_judges, compared_reports, agreements, dict(left_out), tuple(rejects), has_all
-    )
+    by_source = getattr(source, "left_out", {}) if has_all else {}  # known once all reports are read
+    all_left_out = {**by_source, **left_out}
+    return Comparison(source.kind, compared_judges, compared_reports, agreements, all_left_out, tuple(rejects), has_all)
 
 
 def _judges(
