@@ -113,20 +113,20 @@ def run_command(
     from kgplatform.connect import open_graph
     from kgplatform.construct.run import construct_graph
 
-    overrides = _Overrides(
+    overrides = Overrides(
         lexicon=tuple(lexicon) if lexicon else None,
         graph_names=graph_names,
         own_words=own_words,
         views=parse_views(views),
         tagger=tagger,
         rules=rules,
-        conflicts=_conflicts(conflicts),
+        conflicts=as_conflicts(conflicts),
         keep=keep,
         workers=workers,
         ray=ray,
     )
-    llm_overrides = _LLMOverrides(model=llm, url=llm_url, concurrency=llm_concurrency)
-    settings = _settings(kind_and_path, overrides, llm_overrides, remote_consent)
+    llm_overrides = LLMOverrides(model=llm, url=llm_url, concurrency=llm_concurrency)
+    settings = construction_settings(kind_and_path, overrides, llm_overrides, remote_consent)
     rejects = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
     with open_graph().patient() as graph:
         constructed = construct_graph(
@@ -136,32 +136,32 @@ def run_command(
 
 
 @dataclass(frozen=True)
-class _Overrides:
+class Overrides:
     """Options in place of settings; None leaves the setting as it is."""
 
-    lexicon: tuple[Path, ...] | None
-    graph_names: bool | None
-    own_words: bool | None
-    views: tuple[str, ...] | None
-    tagger: str | None
-    rules: Path | None
-    conflicts: Conflicts | None
-    keep: Path | None
-    workers: int | None
-    ray: bool | None
+    lexicon: tuple[Path, ...] | None = None
+    graph_names: bool | None = None
+    own_words: bool | None = None
+    views: tuple[str, ...] | None = None
+    tagger: str | None = None
+    rules: Path | None = None
+    conflicts: Conflicts | None = None
+    keep: Path | None = None
+    workers: int | None = None
+    ray: bool | None = None
 
 
 @dataclass(frozen=True)
-class _LLMOverrides:
+class LLMOverrides:
     """Options in place of the language model's settings; None leaves the setting as it is."""
 
-    model: str | None
-    url: str | None
-    concurrency: int | None
+    model: str | None = None
+    url: str | None = None
+    concurrency: int | None = None
 
 
-def _settings(
-    kind_and_path: list[str], overrides: _Overrides, llm_overrides: _LLMOverrides, remote_consent: bool
+def construction_settings(
+    kind_and_path: list[str], overrides: Overrides, llm_overrides: LLMOverrides, remote_consent: bool
 ) -> ConstructionSettings:
     """The settings of the argument, with the options that were given in place of theirs."""
     settings = _argument_settings(kind_and_path)
@@ -169,13 +169,14 @@ def _settings(
     return replace(settings, **_stated(overrides), llm=llm, remote_consent=remote_consent)
 
 
-def _stated(overrides: _Overrides | _LLMOverrides) -> dict[str, Any]:
+def _stated(overrides: Overrides | LLMOverrides) -> dict[str, Any]:
     """The options that were given."""
     option_names = [option.name for option in fields(overrides)]
     return {name: value for name in option_names if (value := getattr(overrides, name)) is not None}
 
 
-def _conflicts(conflicts: Conflict | None) -> Conflicts | None:
+def as_conflicts(conflicts: Conflict | None) -> Conflicts | None:
+    """The option as the setting."""
     from kgplatform.construct.annotate import Conflicts
 
     return None if conflicts is None else Conflicts(conflicts.value)

@@ -88,6 +88,11 @@ def tag(report: Report, tagger: Tagger) -> list[Tagged]:
     ]
 
 
+def can_be_edge(candidate: Candidate) -> bool:
+    """Whether a stance to this concept is written: it has a CUI, and its name is not that of a section."""
+    return candidate.name.casefold() not in HEADERS and CONCEPT_ID.fullmatch(candidate.cui) is not None
+
+
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
     """The report's edges (stage II)."""
     edges: dict[tuple[str, Relation], tuple[Candidate, list[MentionEvidence]]] = {}
@@ -118,11 +123,7 @@ def _with_attributes(
     for section, mention, decision in judgements:
         chosen_concept = mention.candidates[decision.chosen]
         relation = decision.stance or decision.history
-        if (
-            relation is None
-            or chosen_concept.name.casefold() in HEADERS
-            or not CONCEPT_ID.fullmatch(chosen_concept.cui)
-        ):
+        if relation is None or not can_be_edge(chosen_concept):
             continue
         cue_span = None if decision.cue is None else (decision.cue.start, decision.cue.end)
         rule = "" if decision.cue is None else decision.cue.rule
@@ -157,8 +158,7 @@ def _without_conflicts(edges: _Edges, conflicts: Conflicts) -> _Edges:
         for stance in stances:
             rivals = [last] if conflicts is Conflicts.last else _STRONGER[Stance(stance)]
             if any(
-                rival is not stance and rival in stances and _is_conflict(edges, cui, stance, rival)
-                for rival in rivals
+                rival is not stance and rival in stances and _is_conflict(edges, cui, stance, rival) for rival in rivals
             ):
                 dropped.add((cui, stance))
     return {edge_key: edge for edge_key, edge in edges.items() if edge_key not in dropped}

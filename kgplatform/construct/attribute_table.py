@@ -83,9 +83,7 @@ def phrases_by_word() -> Mapping[str, tuple[Phrase, ...]]:
         if row.attribute is not Attribute.CERTAINTY:
             for phrase in row.phrases:
                 by_word.setdefault(phrase.words[0], []).append(phrase)
-    return {
-        word: tuple(sorted(phrases, key=lambda phrase: -len(phrase.words))) for word, phrases in by_word.items()
-    }
+    return {word: tuple(sorted(phrases, key=lambda phrase: -len(phrase.words))) for word, phrases in by_word.items()}
 
 
 @cache
@@ -99,9 +97,9 @@ def certainty_of(cue_text: str) -> str:
     """How certain the words of a cue leave a finding: unlikely, likely or possible."""
     cue_words = f" {' '.join(token.text for token in tokenize_text(cue_text))} "
     for row in attribute_rows():
-        if row.attribute is Attribute.CERTAINTY:
-            if any(f" {' '.join(phrase.words)} " in cue_words for phrase in row.phrases):
-                return row.value
+        words = (f" {' '.join(phrase.words)} " for phrase in row.phrases)
+        if row.attribute is Attribute.CERTAINTY and any(word in cue_words for word in words):
+            return row.value
     return "possible"
 
 

@@ -173,9 +173,7 @@ class Lexicon:
             self._own_names.add(concept.cui, words)
         known = self._concepts.get(concept.cui)
         if known is None:
-            self._concepts[concept.cui] = named_concept(
-                concept.cui, words, concept.types, concept.name, concept.weight
-            )
+            self._concepts[concept.cui] = named_concept(concept.cui, words, concept.types, concept.name, concept.weight)
         elif known.weight < concept.weight or not known.kind:
             kind = known.kind or kind_of(concept.types, concept.name)
             self._concepts[concept.cui] = known._replace(weight=max(known.weight, concept.weight), kind=kind)

@@ -52,8 +52,8 @@ _TAGS: Final = {
 }
 _TAG: Final = re.compile(r"\(([^()]+)\)\s*$")
 
-# What a concept is, by the tag at the end of its name or by its semantic types: of different kinds, concepts of one name
-# have different meanings.
+# What a concept is, by the tag at the end of its name or by its semantic types. Concepts of one name but different
+# kinds have different meanings.
 _KINDS_BY_TAG: Final = {
     **dict.fromkeys(
         ("disorder", "finding", "diagnosis", "morphologic abnormality", "situation", "physical finding", "symptom"),

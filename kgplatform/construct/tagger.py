@@ -23,7 +23,7 @@ BY_SYNONYM: Final = 0.9
 MENDED: Final = 0.2  # subtracted where a typo was corrected
 SHORTEST_GUESS: Final = 6  # letters of the shortest word that may be a misspelling
 
-# Words that may be inside a name: "heart is mildly enlarged", "blunting of the left costophrenic angle", "not enlarged".
+# Words that may be inside a name: "heart is mildly enlarged", "blunting of the left costophrenic angle".
 SKIPPED_WITHIN: Final = words_within_names() | frozenset(
     "prominent significant significantly recurrent residual persistent persistently increased remains remain remained "  # noqa: SIM905
     "appears appear possible probable likely somewhat partially partly focal diffuse scattered patchy multifocal "

@@ -27,7 +27,7 @@ def own_words(region: str = CHEST) -> Iterator[Concept]:
 
 
 def ontology_names() -> Iterator[Concept]:
-    """The names that HPO, MONDO, the Disease Ontology and Uberon give to concepts, each concept's preferred one first."""
+    """The names of HPO, MONDO, the Disease Ontology and Uberon, each concept's preferred one first."""
     preferred_first = sorted(_rows(NAMES), key=lambda row: (row[0], row[3] != "1"))
     for cui, name, semantic_type, is_preferred in preferred_first:
         yield Concept(cui, name, (semantic_type,), ONTOLOGY if is_preferred == "1" else ONTOLOGY / 2)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,12 +28,11 @@ TYPES: Final = {
     "Uberon": "Body Part, Organ, or Organ Component",
 }
 PREFERRED: Final = "1"
-PREFERRED: Final = "1"
 NEOPLASM: Final = "Neoplastic Process"
 NEOPLASM_ROOTS: Final = ("C0006826", "C0027651")
 
-# What is taken: concepts below these ones, by the most words of a name. All of the chest, and the common diseases of the
-# rest of the body, which reports of other examinations name.
+# What is taken: concepts below these ones, by the most words of a name. All of the chest, and the common diseases of
+# the rest of the body, which reports of other examinations name.
 ROOTS: Final = {
     "C4018871": 5,  # Abnormality of the respiratory system (HPO)
     "C0035204": 5,  # respiratory system disorder (MONDO)
@@ -64,7 +63,8 @@ _NOT_IN_REPORTS: Final = re.compile(
 )
 _UNSPECIFIC: Final = frozenset(  # names that mean something else in a report, or nothing by themselves
     {
-        "disease", "disorder", "syndrome", "condition", "process", "alveolar process", "region", "chest", "trunk", "limb",
+        "disease", "disorder", "syndrome", "condition", "process", "alveolar process", "region", "chest", "trunk",
+        "limb",
         "pain", "collapse", "mass", "appendage", "capillary", "face", "large", "gland", "helix", "thin", "pes", "digit",
         "acute disease", "inactive", "pons", "crista", "tags", "plaque", "stress", "falls", "flush", "shock", "small",
         "abdominal", "crying", "thinness", "progressive", "severe", "mild", "moderate", "chronic", "acute", "early",
@@ -72,7 +72,8 @@ _UNSPECIFIC: Final = frozenset(  # names that mean something else in a report, o
         "right", "left", "anterior", "posterior", "medial", "lateral", "central", "peripheral", "proximal", "distal",
         "asymmetry", "underweight", "overweight", "stable", "frequency", "sign", "symptom", "finding", "female", "male",
         "short", "tall", "narrow", "wide", "reticular", "linear", "patchy", "whorled", "hyper", "hypo", "lines", "port",
-        "ct", "as", "cad", "pa", "ap", "ra", "ms", "ad", "pad", "aids", "clip", "dish", "pe", "hip", "rad", "cop", "sle",
+        "ct", "as", "cad", "pa", "ap", "ra", "ms", "ad", "pad", "aids", "clip", "dish", "pe", "hip", "rad", "cop",
+        "sle",
         "nsip", "all", "cf", "bpd", "hit", "dic", "iga", "osa", "gist", "hand", "apparent", "localized", "generalized",
         "triggered by", "progression", "resolution", "episodic", "recurrent", "refractory", "vein", "artery", "bump",
         "vertebra", "lung", "heart", "angle", "wasting", "drug", "cyst of", "tube",
@@ -96,7 +97,8 @@ def main(arguments: list[str]) -> int:
     cuis = {row[0] for row in names} | {term.cui for term in own_terms()}
     retained = sorted({row for row in relations if row[0] in cuis and row[2] in cuis and row[0] != row[2]})
     _write(FOLDER / "relations.tsv", ("cui", "relation", "cui2"), retained)
-    sys.stdout.write(f"{len(names):,} names of {len({row[0] for row in names}):,} concepts, {len(retained):,} relations\n")
+    concept_count = len({row[0] for row in names})
+    sys.stdout.write(f"{len(names):,} names of {concept_count:,} concepts, {len(retained):,} relations\n")
     return 0
 
 
@@ -142,7 +144,7 @@ def _rows(path: Path) -> Iterator[tuple[str, ...]]:
         yield from (tuple(row) for row in rows)
 
 
-def _write(path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _write(path: Path, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     lines = ("\t".join(row) for row in (columns, *rows))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -53,10 +53,10 @@ def parse_terms(text: str) -> Iterator[Term]:
         cells = line.split("\t")
         if len(cells) != len(COLUMNS) or not cells[1]:
             raise InputError(f"{FILE}, line {line_number}: the row has not {len(COLUMNS)} values", "Correct it.")
-        *described, names = cells
+        cui, name, semantic_type, region, organ, broader, names = cells
         patterns = (pattern for pattern in names.split(";") if pattern.strip())
         expanded = dict.fromkeys(name for pattern in patterns for name in expand_name(pattern))
-        yield Term(*described, tuple(dict.fromkeys((described[1], *expanded))))
+        yield Term(cui, name, semantic_type, region, organ, broader, tuple(dict.fromkeys((name, *expanded))))
 
 
 @cache
