@@ -104,6 +104,15 @@ def certainty_of(cue_text: str) -> str:
 
 
 @cache
+def words_of_location() -> frozenset[str]:
+    """Words of locations, which may stand inside the names of the platform's own terms: "calcified left lower lobe
+    granuloma".
+    """
+    locations = (row for row in attribute_rows() if row.attribute is Attribute.LOCATION)
+    return frozenset(word for row in locations for phrase in row.phrases for word in phrase.words)
+
+
+@cache
 def words_within_names() -> frozenset[str]:
     """Single words that may stand inside the name of a finding: "blunting of the left costophrenic angle"."""
     within = (Attribute.SIDE, Attribute.SEVERITY, Attribute.CHANGE, Attribute.ACUITY)

@@ -62,6 +62,7 @@ _OPEN: Final = frozenset(
     }
 )  # fmt: skip
 _CONTINUING: Final = frozenset(["or", "nor", "including", "such", "eg"])  # a bracket that continues a list
+_ARTICLES: Final = frozenset(["the", "a", "an"])
 _NEGATIONS: Final = frozenset(["no", "not", "without", "never"])
 _FIRST_CHARACTER: Final = chr(FIRST_MENTION)
 _LAST_CHARACTER: Final = chr(FIRST_MENTION + MAX_MENTIONS - 1)
@@ -195,6 +196,10 @@ def clause_ends(words: Sequence[str], clause_words: ClauseWords, has_verb: Seque
     for position in range(len(words) - 1):
         if words[position] == "(" and words[position + 1] in _CONTINUING:
             ends[position] = False
+    for position in range(1, len(words)):
+        introduced = position > 1 and words[position - 2] in ("that", "whether", "if")
+        if has_verb[position] and words[position - 1] in _ARTICLES and not introduced:
+            ends[position - 1] = True  # "no pneumothorax the lungs are hyperinflated"
     ends_of_list = _next_breaks(words, ends)
     for position, word in enumerate(words):
         if word == "," or (word == "and" and not (position and words[position - 1] == ",")):

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from kgplatform.construct.meanings import OWN, NamedConcept, OwnNames, named_concept, representatives
 from kgplatform.construct.semantic_types import kind_of
@@ -117,6 +117,40 @@ class LexiconEntry:
     alias: str = ""
 
 
+_Tree: TypeAlias = dict[str, "_Tree"]  # names by their words, one word a level
+_NAME: Final = ""  # a branch of a tree where a name ends
+MAX_SKIPPED: Final = 6  # words within a name that are no part of it
+
+
+def _longest(
+    branch: _Tree,
+    words: Sequence[str],
+    index: int,
+    skipped: Collection[str],
+    name_key: str,
+    best: tuple[int, str],
+    skips: int = 0,
+) -> tuple[int, str]:
+    """The longest name below the branch, of the words from `index` on."""
+    while True:
+        if not skips and _NAME in branch and index > best[0]:
+            best = index, name_key
+        if index >= len(words) or skips > MAX_SKIPPED:
+            return best
+        word = words[index]
+        next_branch = branch.get(word)
+        may_skip = word in skipped or word[0].isdigit()
+        if next_branch is None:
+            if not may_skip:
+                return best
+            skips += 1
+        else:
+            if may_skip:
+                best = _longest(branch, words, index + 1, skipped, name_key, best, skips + 1)
+            branch, name_key, skips = next_branch, f"{name_key} {word}", 0
+        index += 1
+
+
 class Lexicon:
     """Concepts by the keys of their names; find with `longest_name` or `entries`."""
 
@@ -127,6 +161,7 @@ class Lexicon:
         """
         self._concepts: dict[str, NamedConcept] = {}
         self._own_names = OwnNames()
+        self._own_tree: _Tree = {}
         self._entries: dict[str, LexiconEntry | list[LexiconEntry]] = {}
         self._reach: dict[str, int] = {}  # by first word: the most words that a key has after it
         self.preferred: dict[str, str] = {}  # by CUI: the first name that came
@@ -171,6 +206,10 @@ class Lexicon:
         words = name_key.split()
         if concept.weight >= OWN:
             self._own_names.add(concept.cui, words)
+            branch = self._own_tree
+            for word in words:
+                branch = branch.setdefault(word, {})
+            branch[_NAME] = {}
         known = self._concepts.get(concept.cui)
         if known is None:
             self._concepts[concept.cui] = named_concept(concept.cui, words, concept.types, concept.name, concept.weight)
@@ -217,6 +256,15 @@ class Lexicon:
             if " ".join(words[start : start + word_count]) in entries:
                 return word_count
         return 0
+
+    def longest_own_name(self, words: Sequence[str], start: int, skipped: Collection[str]) -> tuple[int, str]:
+        """Where the longest name of an own term ends that begins with the word at `start`, and its key. Words of
+        `skipped` may be inside the name. (`start`, "") where there is none.
+        """
+        branch = self._own_tree.get(words[start])
+        if branch is None:
+            return start, ""
+        return _longest(branch, words, start + 1, skipped, words[start], (start, ""))
 
     def sha256(self) -> str:
         """A hash of all that decides what is found."""

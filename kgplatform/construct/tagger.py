@@ -11,7 +11,7 @@ from functools import lru_cache
 from string import ascii_lowercase
 from typing import Final, NamedTuple, Protocol
 
-from kgplatform.construct.attribute_table import words_within_names
+from kgplatform.construct.attribute_table import words_of_location, words_within_names
 from kgplatform.construct.lexicon import Lexicon, LexiconEntry, Word, key, key_words
 from kgplatform.construct.semantic_types import ANATOMY
 from kgplatform.construct.text import Token, tokenize_text
@@ -30,6 +30,7 @@ SKIPPED_WITHIN: Final = words_within_names() | frozenset(
     "multilevel posterior anterior lateral medial superior inferior lower upper mid proximal distal very also now "
     "again not xxxx".split()
 )
+WITHIN_OWN: Final = SKIPPED_WITHIN | words_of_location() | frozenset(["mm", "cm", "lung", "pulmonary"])
 CONJUNCTIONS: Final = frozenset(["and", "or"])
 
 
@@ -42,6 +43,11 @@ class Candidate(NamedTuple):
     types: tuple[str, ...] = ()
     organ: str = ""  # see `kgplatform.construct.lexicon.Concept`
     alias: str = ""  # the CUI that the phrase is a name of, where this concept stands for its meaning
+
+    @property
+    def is_anatomy(self) -> bool:
+        """Whether the concept is a part of the body, and nothing else."""
+        return bool(self.types) and all(concept_type in ANATOMY for concept_type in self.types)
 
 
 class Mention(NamedTuple):
@@ -57,8 +63,7 @@ class Mention(NamedTuple):
 
 def is_anatomy(mention: Mention) -> bool:
     """Whether the mention's best candidate is a part of the body, and nothing else."""
-    concept_types = mention.candidates[0].types
-    return bool(concept_types) and all(concept_type in ANATOMY for concept_type in concept_types)
+    return mention.candidates[0].is_anatomy
 
 
 class Tagger(Protocol):
@@ -120,6 +125,8 @@ class DictionaryTagger:
         while start < len(phrase):
             end, name_key = self._longest_name(words, start)
             candidates = self._rank(name_key, words.is_mended(start, end)) if end > start else ()
+            if end > start + 1 and candidates and candidates[0].is_anatomy:
+                start, end, candidates = self._finding_over(words, start, end, candidates)
             if not candidates or not _is_complete(phrase, start, end):
                 start += 1
                 continue
@@ -130,6 +137,20 @@ class DictionaryTagger:
             if end + 1 < len(phrase) and words.texts[end] in CONJUNCTIONS:
                 joined = self._add_joined(words, end + 1, name_key.split(), True, text_tokens, mentions, first_mention)
                 start = end + 2 if joined else end
+
+    def _finding_over(
+        self, words: _Words, start: int, end: int, candidates: tuple[Candidate, ...]
+    ) -> tuple[int, int, tuple[Candidate, ...]]:
+        """The finding that begins within the name of anatomy and ends after it, as in "right [hemidiaphragm elevation]";
+        the anatomy where there is none.
+        """
+        for later_start in range(start + 1, end):
+            later_end, name_key = self._longest_name(words, later_start)
+            if later_end > end:
+                later = self._rank(name_key, words.is_mended(later_start, later_end))
+                if later and not later[0].is_anatomy:
+                    return later_start, later_end, later
+        return start, end, candidates
 
     def _mended(self, texts: list[str]) -> tuple[list[str], frozenset[int]]:
         """The words with their typos corrected, and which they were."""
@@ -143,6 +164,7 @@ class DictionaryTagger:
         """Where the longest name that begins at a word ends, and its key: of all words, or without those that may stand
         inside a name.
         """
+        own_end, own_key = self._lexicon.longest_own_name(words.texts, start, WITHIN_OWN)
         count = self._lexicon.longest_name(words.texts, start)
         end, name_key = start + count, " ".join(words.texts[start : start + count])
         content_start = words.content_positions.get(start)
@@ -153,7 +175,7 @@ class DictionaryTagger:
                 if content_end > end:
                     end = content_end
                     name_key = " ".join(words.content_texts[content_start : content_start + content_count])
-        return end, name_key
+        return (own_end, own_key) if own_end > end else (end, name_key)
 
     def _add_joined(
         self,
