@@ -56,6 +56,13 @@ ConflictsOption = Annotated[
     Conflict | None,
     typer.Option(help="If a report has several stances to a concept: keep all, the strongest or the last."),
 ]
+ModalityOption = Annotated[
+    str | None, typer.Option("--modality", help="The modality of reports that state none, e.g. CT.")
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option("--region", help="The region of the body of reports that state none, e.g. head or chest+abdomen."),
+]
 Keep = Annotated[Path | None, typer.Option(help="Read only the studies of this selection (`kgp construct select`).")]
 RulesFile = Annotated[
     Path | None,
@@ -96,6 +103,8 @@ def run_command(
     views: Views = None,
     tagger: Tagger = None,
     rules: RulesFile = None,
+    modality: ModalityOption = None,
+    region: RegionOption = None,
     conflicts: ConflictsOption = None,
     keep: Keep = None,
     workers: Workers = None,
@@ -120,6 +129,8 @@ def run_command(
         views=parse_views(views),
         tagger=tagger,
         rules=rules,
+        modality=modality,
+        region=region,
         conflicts=_conflicts(conflicts),
         keep=keep,
         workers=workers,
@@ -145,6 +156,8 @@ class _Overrides:
     views: tuple[str, ...] | None
     tagger: str | None
     rules: Path | None
+    modality: str | None
+    region: str | None
     conflicts: Conflicts | None
     keep: Path | None
     workers: int | None
@@ -197,6 +210,8 @@ def _print_construction(constructed: Constructed, as_json: bool) -> None:
     )
     echo(f"{counted(constructed.images, 'images have a concept', 'image has a concept')}")
     print_left_out(report.left_out)
+    for remark, remark_count in report.remarks.items():
+        echo(f"  {counted(remark_count, remark)}")
     for reject in report.first_rejects:
         echo(f"  {reject.path}, row {reject.row}: {reject.reason}")
     if not report.dry_run:

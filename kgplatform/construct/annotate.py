@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from kgplatform.construct.judgement import Judge, Tagged
+from kgplatform.construct.judgement import ExamJudge, Judge, Tagged
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.tagger import Candidate, Tagger
 from kgplatform.schema import CONCEPT_ID, Stance
@@ -80,7 +80,10 @@ def tag(report: Report, tagger: Tagger) -> list[Tagged]:
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
     """The report's edges (stage II)."""
     edges: dict[tuple[str, Stance], tuple[Candidate, list[MentionEvidence]]] = {}
-    verdict = judge.decide(sections)
+    if isinstance(judge, ExamJudge):
+        verdict = judge.decide_for_exam(sections, report.exam)
+    else:
+        verdict = judge.decide(sections)
     for section, mention, decision in verdict.judgements:
         chosen_concept = mention.candidates[decision.chosen]
         if (

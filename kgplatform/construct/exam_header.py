@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kgplatform.construct.modality import exam_of, is_exam_name, named_share
@@ -33,7 +33,7 @@ def exam_text(report_text: str) -> str:
     In this order: the text of EXAMINATION, STUDY, PROCEDURE and the like; a title line before the first header; a
     header that is itself an exam's name ("CHEST, TWO VIEWS:"); the beginning of TECHNIQUE.
     """
-    report_parts = list(split_sections(report_text))
+    report_parts = split_sections(report_text)
     candidates = (
         *_texts_under(report_parts, _EXAM_NAMES),
         *_title_lines(report_parts),
@@ -43,14 +43,14 @@ def exam_text(report_text: str) -> str:
     return next((" ".join(name.split()) for name in candidates if exam_of(name).is_stated), "")
 
 
-def _texts_under(report_parts: list[Section], names: frozenset[str]) -> Iterator[str]:
+def _texts_under(report_parts: Sequence[Section], names: frozenset[str]) -> Iterator[str]:
     """The first paragraphs of the sections of these names."""
     for section in report_parts:
         if section.kind == OTHER and " ".join(name_words(section.header)) in names:
             yield _PARAGRAPH.split(section.text, maxsplit=1)[0][:MAX_TECHNIQUE]
 
 
-def _title_lines(report_parts: list[Section]) -> Iterator[str]:
+def _title_lines(report_parts: Sequence[Section]) -> Iterator[str]:
     """Lines before the first header that consist of an exam's name, perhaps with a date."""
     for section in report_parts[:2]:  # the second, where the first ends at FINAL REPORT
         if section.kind != OTHER or (section.header and header_kind(section.header) != FORM):

@@ -83,7 +83,7 @@ class Exam(NamedTuple):
         return Exam(Modality.XR, self.regions or frozenset((Region.CHEST,)))
 
     def completed_by(self, other: Exam) -> Exam:
-        """This exam, with what it does not state from another one."""
+        """What the exam states, and what it does not as another one states it."""
         return Exam(self.modality or other.modality, self.regions or other.regions)
 
     def properties(self) -> dict[str, str]:
@@ -126,7 +126,9 @@ _CODES: Final = {
     **dict.fromkeys(("PET", "PETCT"), Modality.PT),
     "MRI": Modality.MR,
 }  # in capitals: of DICOM, also retired ones, and the common variants
-_OTHER_WORDS: Final = frozenset(("other", "others", "endoscopy", "photograph", "photography", "microscopy", "pathology"))
+_OTHER_WORDS: Final = frozenset(
+    ("other", "others", "endoscopy", "photograph", "photography", "microscopy", "pathology")
+)
 
 
 class _Phrase(NamedTuple):
@@ -162,7 +164,7 @@ def _exam_of(name: str) -> Exam:
 
 
 def modality_of(value: str) -> Modality | None:
-    """The modality that a table's column or a DICOM header states: a code of DICOM, of several ("PT\\CT") the first
+    """The modality that a table's column or a DICOM header states: a code of DICOM, of several ("PT, CT") the first
     that is one of an image, or a name in any case. None where it states none.
     """
     value = unicodedata.normalize("NFKC", value[:MAX_NAME])

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kgplatform import plugins, queries
 from kgplatform.batches import Reject
+from kgplatform.construct.default_exam import ReportsWithExam
 from kgplatform.construct.judgement import Judge
 from kgplatform.construct.language_model.consent import check_consent
 from kgplatform.construct.lexicon import Concept, Lexicon
@@ -39,6 +40,8 @@ def construction(
 ) -> Construction:
     """What `kgplatform.ingest.ingest` loads. Raises `UsageError` for an unknown loader or tagger, and `InputError`."""
     reports = open_reports(settings.reports, settings.path, settings.views)
+    if settings.exam.is_stated:
+        reports = ReportsWithExam(reports, settings.exam)
     if settings.keep is not None:
         reports = SelectedReports(reports, settings.keep)
     judge = build_judge(settings, reports)

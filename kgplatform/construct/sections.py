@@ -89,9 +89,13 @@ def plain_text(text: str) -> str:
     return text
 
 
-def split_sections(text: str) -> Iterator[Section]:
+@lru_cache(maxsize=4)  # of one report both the sections and the exam's name are read
+def split_sections(text: str) -> tuple[Section, ...]:
     """The parts of a report in order; what stands before the first header has an empty one."""
-    text = plain_text(text)
+    return tuple(_parts(plain_text(text)))
+
+
+def _parts(text: str) -> Iterator[Section]:
     start, kind, name = 0, OTHER, ""
     has_content = False
     for header in _headers(text):

@@ -127,7 +127,12 @@ class OpenI:
             image = {"dataset": DATASET, "study_id": uid, "path": image_name} | view_property
             has_text = any(text.strip() for text in sections.values())
             yield Report(
-                uid, f"I{uid}", sections, image | CHEST_RADIOGRAPH.properties(), has_text=has_text, exam=CHEST_RADIOGRAPH
+                uid,
+                f"I{uid}",
+                sections,
+                image | CHEST_RADIOGRAPH.properties(),
+                has_text=has_text,
+                exam=CHEST_RADIOGRAPH,
             )
 
 

@@ -63,6 +63,7 @@ COLUMNS: Final = {
         "region", "body_region", "body_part", "body_part_examined", "anatomy", "anatomical_region", "anatomic_region",
     ),
 }  # fmt: skip
+EXAM_ROLES: Final = ("modality", "exam", "region")
 FIRST_OBJECTS: Final = 1_000  # of JSON, whose names are looked at for a column of text
 MAX_WHOLE: Final = 1 << 53  # up to which a floating-point number has all whole numbers
 MAX_ID: Final = 200  # characters
@@ -155,17 +156,18 @@ class Reports:
         )
 
     def _exam(self, record: Mapping[str, str]) -> Exam:
-        """What kind of study the row is about; a value that is not recognised is counted, and the next source counts."""
+        """What kind of study the row is about; a value that is not recognised is counted, and then not used."""
         exam = Exam(modality_of(record.get("modality", "")), regions_of(record.get("region", "")))
-        self.remarks[NO_MODALITY] += "modality" in record and exam.modality is None
-        self.remarks[NO_REGION] += "region" in record and not exam.regions
+        if "modality" in record and exam.modality is None:
+            self.remarks[NO_MODALITY] += 1
+        if "region" in record and not exam.regions:
+            self.remarks[NO_REGION] += 1
         if not exam.is_complete:
             exam = exam.completed_by(self._image_exam(record.get("path", "")))
         if not exam.is_complete:
             exam = exam.completed_by(exam_of(record.get("exam", "")))
         if not exam.is_complete:
             exam = exam.completed_by(exam_of(exam_text(record.get("text", ""))))
-        self.remarks = +self.remarks
         return exam
 
     def _image_exam(self, image_path: str) -> Exam:
@@ -174,8 +176,10 @@ class Reports:
         if dicom_path is None or not is_dicom_file(dicom_path):
             return UNKNOWN
         exam = exam_of_dicom(dicom_path)
-        self.remarks[NO_HEADER] += exam is None
-        return exam or UNKNOWN
+        if exam is None:
+            self.remarks[NO_HEADER] += 1
+            return UNKNOWN
+        return exam
 
 
 def _present(value: str) -> str:
@@ -267,6 +271,8 @@ def _values_by_role(record: Mapping[str, Any]) -> Mapping[str, str] | str:
         value = next((value for value in values if _is_present(value)), None)
         if isinstance(value, float) and value.is_integer() and abs(value) < MAX_WHOLE:
             value = int(value)  # pandas writes a column of numbers with gaps so
+        if role in EXAM_ROLES:
+            value = _joined(value)
         if value is not None:
             values_by_role[role] = value
     if any(isinstance(value, bool) or not isinstance(value, str | int) for value in values_by_role.values()):
@@ -274,6 +280,13 @@ def _values_by_role(record: Mapping[str, Any]) -> Mapping[str, str] | str:
     texts_by_role = {role: str(value) for role, value in values_by_role.items()}
     problem = next((problem for text in texts_by_role.values() if (problem := text_problem(text))), None)
     return texts_by_role if problem is None else problem
+
+
+def _joined(value: object) -> str | None:
+    """The text of a value that says what was imaged, of a list all its texts; None where it is neither."""
+    if isinstance(value, list):
+        return ", ".join(text for text in value if isinstance(text, str)) or None
+    return value if isinstance(value, str) else None
 
 
 def _is_present(value: object) -> bool:
