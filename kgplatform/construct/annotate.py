@@ -80,10 +80,7 @@ def tag(report: Report, tagger: Tagger) -> list[Tagged]:
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
     """The report's edges (stage II)."""
     edges: dict[tuple[str, Stance], tuple[Candidate, list[MentionEvidence]]] = {}
-    if isinstance(judge, ExamJudge):
-        verdict = judge.decide_for_exam(sections, report.exam)
-    else:
-        verdict = judge.decide(sections)
+    verdict = judge.decide_for_exam(sections, report.exam) if isinstance(judge, ExamJudge) else judge.decide(sections)
     for section, mention, decision in verdict.judgements:
         chosen_concept = mention.candidates[decision.chosen]
         if (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kgplatform.construct.modality import exam_of, is_exam_name, named_share
+from kgplatform.construct.modality import UNKNOWN, exam_of, is_exam_name, named_share
 from kgplatform.construct.section_names import FORM, OTHER, header_kind, name_words
 from kgplatform.construct.sections import Section, split_sections
 
@@ -57,6 +57,7 @@ def _title_lines(report_parts: Sequence[Section]) -> Iterator[str]:
             continue
         for line in section.text.split("\n")[:TITLE_LINES]:
             title = line.strip(" \t*#_=-:.")
-            least_share = CAPITALS_SHARE if title.isupper() else 1.0
-            if len(title) <= MAX_TITLE and exam_of(title).modality is not None and named_share(title) >= least_share:
+            exam = exam_of(title) if len(title) <= MAX_TITLE else UNKNOWN
+            is_title = exam.modality is not None if title.isupper() else exam.is_complete
+            if is_title and named_share(title) >= (CAPITALS_SHARE if title.isupper() else 1.0):
                 yield title

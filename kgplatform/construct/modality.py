@@ -197,7 +197,9 @@ def named_share(name: str) -> float:
 
 def is_exam_name(name: str) -> bool:
     """Whether all of some words are an exam's name with a modality and a region, as in "CT HEAD WITHOUT CONTRAST"."""
-    return exam_of(name).is_complete and named_share(name) == 1.0
+    phrases = [phrase for _, phrase in _phrases(_words(name[:MAX_NAME]))]
+    has_end = any(phrase is not None and phrase.is_end for phrase in phrases)  # "AP chest compared to 3/4: effusion"
+    return exam_of(name).is_complete and named_share(name) == 1.0 and not has_end
 
 
 def _words(text: str) -> tuple[str, ...]:
