@@ -126,18 +126,14 @@ def run_command(
         lexicon=tuple(lexicon) if lexicon else None,
         graph_names=graph_names,
         own_words=own_words,
-        views=parse_views(views),
         tagger=tagger,
         rules=rules,
-        modality=modality,
-        region=region,
         conflicts=_conflicts(conflicts),
-        keep=keep,
-        workers=workers,
-        ray=ray,
     )
-    llm_overrides = _LLMOverrides(model=llm, url=llm_url, concurrency=llm_concurrency)
-    settings = _settings(kind_and_path, overrides, llm_overrides, remote_consent)
+    report_overrides = _ReportOverrides(parse_views(views), modality, region, keep, workers, ray)
+    settings = _settings(
+        kind_and_path, [overrides, report_overrides], _LLMOverrides(llm, llm_url, llm_concurrency), remote_consent
+    )
     rejects = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
     with open_graph().patient() as graph:
         constructed = construct_graph(
@@ -148,17 +144,23 @@ def run_command(
 
 @dataclass(frozen=True)
 class _Overrides:
-    """Options in place of settings; None leaves the setting as it is."""
+    """Options in place of settings of concepts and stances; None leaves the setting as it is."""
 
     lexicon: tuple[Path, ...] | None
     graph_names: bool | None
     own_words: bool | None
-    views: tuple[str, ...] | None
     tagger: str | None
     rules: Path | None
+    conflicts: Conflicts | None
+
+
+@dataclass(frozen=True)
+class _ReportOverrides:
+    """Options in place of settings of the reports and how they are read; None leaves the setting as it is."""
+
+    views: tuple[str, ...] | None
     modality: str | None
     region: str | None
-    conflicts: Conflicts | None
     keep: Path | None
     workers: int | None
     ray: bool | None
@@ -174,15 +176,19 @@ class _LLMOverrides:
 
 
 def _settings(
-    kind_and_path: list[str], overrides: _Overrides, llm_overrides: _LLMOverrides, remote_consent: bool
+    kind_and_path: list[str],
+    overrides: Sequence[_Overrides | _ReportOverrides],
+    llm_overrides: _LLMOverrides,
+    remote_consent: bool,
 ) -> ConstructionSettings:
     """The settings of the argument, with the options that were given in place of theirs."""
     settings = _argument_settings(kind_and_path)
     llm = {**settings.llm, **_stated(llm_overrides)}
-    return replace(settings, **_stated(overrides), llm=llm, remote_consent=remote_consent)
+    stated = {name: value for options in overrides for name, value in _stated(options).items()}
+    return replace(settings, **stated, llm=llm, remote_consent=remote_consent)
 
 
-def _stated(overrides: _Overrides | _LLMOverrides) -> dict[str, Any]:
+def _stated(overrides: _Overrides | _ReportOverrides | _LLMOverrides) -> dict[str, Any]:
     """The options that were given."""
     option_names = [option.name for option in fields(overrides)]
     return {name: value for name in option_names if (value := getattr(overrides, name)) is not None}

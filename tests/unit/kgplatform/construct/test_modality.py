@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,15 @@ def test_an_exams_name_states_modality_and_regions(name: str) -> None:
     assert exam_of(name.lower()) == exam_of(name), "in any case"
 
 
+def test_the_table_of_words_states_each_phrase_once() -> None:
+    table_text = files("kgplatform.construct").joinpath("exam_words.tsv").read_text(encoding="utf-8")
+    header, *rows = [line.split("\t") for line in table_text.splitlines()]
+    assert header == ["words", "modality", "region"]
+    assert all(len(row) == 3 for row in rows)
+    phrases = [" ".join(phrase.split()) for words, _, _ in rows for phrase in words.split("|")]
+    assert sorted(phrases) == sorted(set(phrases))
+
+
 VALUES = {
     "CR": "XR", "DX": "XR", "dx": "XR", "XR": "XR", "X-ray": "XR", "x ray": "XR", "radiograph": "XR",
     "radiography": "XR", "Chest X-Ray": "XR", "computed tomography": "CT", "ct scan": "CT", "CT": "CT", "MRI": "MR",
@@ -168,7 +179,7 @@ def test_regions_add_up_and_a_modality_is_one_of_the_names(names: list[str]) -> 
     assert joined_exam.modality in {None, Modality.PT, *(exam_of(name).modality for name in names)}
 
 
-def _write_dicom(path: Path, syntax: UID = ExplicitVRLittleEndian, **values: object) -> Path:
+def _write_dicom(path: Path, values: Mapping[str, str], syntax: UID = ExplicitVRLittleEndian) -> Path:
     meta_information = FileMetaDataset()
     meta_information.TransferSyntaxUID = syntax
     meta_information.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.2")
@@ -195,7 +206,7 @@ def _write_dicom(path: Path, syntax: UID = ExplicitVRLittleEndian, **values: obj
     ],
 )
 def test_a_dicom_header_states_modality_and_regions(tmp_path: Path, values: dict[str, str], expected: str) -> None:
-    exam = exam_of_dicom(_write_dicom(tmp_path / "a.dcm", **values))
+    exam = exam_of_dicom(_write_dicom(tmp_path / "a.dcm", values))
     assert exam is not None
     assert _in_words(exam) == expected
 
@@ -204,7 +215,7 @@ def test_what_is_no_readable_dicom_states_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(b"DICM")
     (tmp_path / "b.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
     (tmp_path / "c.dcm").mkdir()
-    deflated_path = _write_dicom(tmp_path / "d.dcm", DeflatedExplicitVRLittleEndian, Modality="CT")
+    deflated_path = _write_dicom(tmp_path / "d.dcm", {"Modality": "CT"}, DeflatedExplicitVRLittleEndian)
     for path in (tmp_path / "a.dcm", tmp_path / "b.dcm", tmp_path / "c.dcm", tmp_path / "none.dcm", deflated_path):
         assert exam_of_dicom(path) is None
     assert not is_dicom_file(tmp_path / "c.dcm")
@@ -215,7 +226,7 @@ def test_what_is_no_readable_dicom_states_nothing(tmp_path: Path) -> None:
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(position=st.integers(0, 600), replacement=st.binary(min_size=1, max_size=8), length=st.integers(0, 700))
 def test_a_damaged_dicom_file_does_no_harm(tmp_path: Path, position: int, replacement: bytes, length: int) -> None:
-    path = _write_dicom(tmp_path / "a.dcm", Modality="CT", BodyPartExamined="HEAD", StudyDescription="CT HEAD")
+    path = _write_dicom(tmp_path / "a.dcm", {"Modality": "CT", "StudyDescription": "CT HEAD"})
     content = path.read_bytes()
     path.write_bytes((content[:position] + replacement + content[position + len(replacement) :])[:length])
     exam = exam_of_dicom(path)
