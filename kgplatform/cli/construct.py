@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -122,7 +122,7 @@ def run_command(
     from kgplatform.connect import open_graph
     from kgplatform.construct.run import construct_graph
 
-    overrides = _Overrides(
+    overrides = _stated(
         lexicon=tuple(lexicon) if lexicon else None,
         graph_names=graph_names,
         own_words=own_words,
@@ -130,10 +130,11 @@ def run_command(
         rules=rules,
         conflicts=_conflicts(conflicts),
     )
-    report_overrides = _ReportOverrides(parse_views(views), modality, region, keep, workers, ray)
-    settings = _settings(
-        kind_and_path, [overrides, report_overrides], _LLMOverrides(llm, llm_url, llm_concurrency), remote_consent
+    overrides |= _stated(
+        views=parse_views(views), modality=modality, region=region, keep=keep, workers=workers, ray=ray
     )
+    llm_overrides = _stated(model=llm, url=llm_url, concurrency=llm_concurrency)
+    settings = _settings(kind_and_path, overrides, llm_overrides, remote_consent)
     rejects = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
     with open_graph().patient() as graph:
         constructed = construct_graph(
@@ -142,56 +143,17 @@ def run_command(
     _print_construction(constructed, as_json)
 
 
-@dataclass(frozen=True)
-class _Overrides:
-    """Options in place of settings of concepts and stances; None leaves the setting as it is."""
-
-    lexicon: tuple[Path, ...] | None
-    graph_names: bool | None
-    own_words: bool | None
-    tagger: str | None
-    rules: Path | None
-    conflicts: Conflicts | None
-
-
-@dataclass(frozen=True)
-class _ReportOverrides:
-    """Options in place of settings of the reports and how they are read; None leaves the setting as it is."""
-
-    views: tuple[str, ...] | None
-    modality: str | None
-    region: str | None
-    keep: Path | None
-    workers: int | None
-    ray: bool | None
-
-
-@dataclass(frozen=True)
-class _LLMOverrides:
-    """Options in place of the language model's settings; None leaves the setting as it is."""
-
-    model: str | None
-    url: str | None
-    concurrency: int | None
-
-
 def _settings(
-    kind_and_path: list[str],
-    overrides: Sequence[_Overrides | _ReportOverrides],
-    llm_overrides: _LLMOverrides,
-    remote_consent: bool,
+    kind_and_path: list[str], overrides: dict[str, Any], llm_overrides: dict[str, Any], remote_consent: bool
 ) -> ConstructionSettings:
     """The settings of the argument, with the options that were given in place of theirs."""
     settings = _argument_settings(kind_and_path)
-    llm = {**settings.llm, **_stated(llm_overrides)}
-    stated = {name: value for options in overrides for name, value in _stated(options).items()}
-    return replace(settings, **stated, llm=llm, remote_consent=remote_consent)
+    return replace(settings, **overrides, llm={**settings.llm, **llm_overrides}, remote_consent=remote_consent)
 
 
-def _stated(overrides: _Overrides | _ReportOverrides | _LLMOverrides) -> dict[str, Any]:
+def _stated(**options: Any) -> dict[str, Any]:
     """The options that were given."""
-    option_names = [option.name for option in fields(overrides)]
-    return {name: value for name in option_names if (value := getattr(overrides, name)) is not None}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _conflicts(conflicts: Conflict | None) -> Conflicts | None:

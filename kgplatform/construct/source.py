@@ -26,7 +26,7 @@ from kgplatform.wording import counted
 NO_TEXT: Final = "reports without text"
 NO_SECTIONS: Final = "reports with text, but without findings and impression"
 NOT_ENGLISH: Final = "reports not recognised as English, whose negations are not known"
-NO_REGION: Final = "reports that state no region of the body, read as chest radiographs"
+NO_REGION: Final = "reports without a stated region of the body, read as chest radiographs"
 OTHER_EXAM: Final = "reports of other studies than chest radiographs"
 MAX_EXAMS: Final = 20  # kinds of study that are counted by themselves, the commonest
 NO_CONCEPT: Final = "reports in which no concept was found"

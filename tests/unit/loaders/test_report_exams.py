@@ -124,7 +124,7 @@ def test_a_construction_accounts_for_kinds_of_studies_and_images_have_them(tmp_p
     assert [batch.remarks for batch in batches[:-1]] == [{}] * (len(batches) - 1)
     assert batches[-1].remarks == {
         NO_MODALITY: 1,
-        "reports that state no region of the body, read as chest radiographs": 1,
+        "reports without a stated region of the body, read as chest radiographs": 1,
         "reports of other studies than chest radiographs: CT head": 2,
         "reports of other studies than chest radiographs: MR head": 1,
     }
