@@ -197,9 +197,10 @@ def named_share(name: str) -> float:
 
 def is_exam_name(name: str) -> bool:
     """Whether all of some words are an exam's name with a modality and a region, as in "CT HEAD WITHOUT CONTRAST"."""
-    phrases = [phrase for _, phrase in _phrases(_words(name[:MAX_NAME]))]
-    has_end = any(phrase is not None and phrase.is_end for phrase in phrases)  # "AP chest compared to 3/4: effusion"
-    return exam_of(name).is_complete and named_share(name) == 1.0 and not has_end
+    for phrase_words, phrase in _phrases(_words(name[:MAX_NAME])):
+        if phrase.is_end if phrase is not None else phrase_words[0].isalpha():
+            return False  # "AP chest compared to 3/4: effusion"; a word of no exam's name
+    return exam_of(name).is_complete
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -209,11 +210,10 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _phrases(words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], _Phrase | None]]:
     """The words in order, parted into the longest phrases of the table and single other words."""
-    phrase_table = _phrase_table()
-    longest = max(map(len, phrase_table))
+    phrase_table, longest_phrases = _phrase_table(), _longest_phrases()
     start = 0
     while start < len(words):
-        for length in range(min(longest, len(words) - start), 0, -1):
+        for length in range(min(longest_phrases.get(words[start], 1), len(words) - start), 0, -1):
             phrase = phrase_table.get(words[start : start + length])
             if phrase is not None or length == 1:
                 yield words[start : start + length], phrase
@@ -238,3 +238,12 @@ def _phrase_table() -> Mapping[tuple[str, ...], _Phrase]:
         for name in names.split("|"):
             phrase_table[_words(name)] = phrase
     return phrase_table
+
+
+@cache
+def _longest_phrases() -> Mapping[str, int]:
+    """The words of the longest phrase that begins with a word."""
+    longest_phrases: dict[str, int] = {}
+    for phrase_words in _phrase_table():
+        longest_phrases[phrase_words[0]] = max(len(phrase_words), longest_phrases.get(phrase_words[0], 1))
+    return longest_phrases

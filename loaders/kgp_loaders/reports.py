@@ -23,6 +23,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
@@ -77,6 +78,7 @@ _ROUNDED: Final = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _BETWEEN_WORDS: Final = re.compile(r"[\s_.-]+")
 
 
+@lru_cache(maxsize=10_000)
 def _column_key(column: str) -> str:
     """A column's name without what people write between its words: Study ID, study-id and StudyID are one name."""
     return _BETWEEN_WORDS.sub("", column).casefold()
