@@ -129,12 +129,11 @@ def run_command(
         tagger=tagger,
         rules=rules,
         conflicts=_conflicts(conflicts),
+        workers=workers,
     )
-    overrides |= _stated(
-        views=parse_views(views), modality=modality, region=region, keep=keep, workers=workers, ray=ray
-    )
-    llm_overrides = _stated(model=llm, url=llm_url, concurrency=llm_concurrency)
-    settings = _settings(kind_and_path, overrides, llm_overrides, remote_consent)
+    overrides |= _stated(views=parse_views(views), modality=modality, region=region, keep=keep, ray=ray)
+    llm_settings = _stated(model=llm, url=llm_url, concurrency=llm_concurrency)
+    settings = _settings(kind_and_path, overrides, llm_settings, remote_consent)
     rejects = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
     with open_graph().patient() as graph:
         constructed = construct_graph(
