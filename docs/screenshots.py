@@ -1,6 +1,7 @@
-"""Takes the pictures of the docs: Neo4j Browser with the Figure 3 subgraph, in headless Chromium.
+"""Takes the pictures of the docs in headless Chromium: Neo4j Browser with the Figure 3 subgraph, judges compared.
 
     python docs/screenshots.py                                        # the local server of `kgp db start`
+    python docs/screenshots.py --comparison                           # needs no server
     NEO4J_URI=… NEO4J_PASSWORD=… python docs/screenshots.py --browser http://127.0.0.1:7474/browser/
 
 Chromium is the system's (``--chromium PATH``, default /usr/bin/chromium); nothing is downloaded.
@@ -10,13 +11,17 @@ from __future__ import annotations
 
 import argparse
 import base64
+import csv
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from kgplatform import queries
@@ -60,6 +65,14 @@ EXTENT = """nodes => {
 FRAME = """() => {
     const box = document.querySelector("[data-testid='frame']").getBoundingClientRect();
     return { x: box.x, y: box.y, width: box.width, height: box.height };
+}"""
+
+
+# Of the reports of a comparison, only the first with three decisions that differ.
+ONE_REPORT = """() => {
+    const reports = [...document.querySelectorAll("article")];
+    const shown = reports.find(report => report.querySelectorAll("tr.differs").length >= 3);
+    for (const report of reports) if (report !== shown) report.style.display = "none";
 }"""
 
 
@@ -172,13 +185,70 @@ def draw_predicted(target: Target) -> None:
         page.screenshot(path=IMAGES / "browser-predicted.png", clip=page.evaluate(FRAME))
 
 
+def draw_comparison(chromium: str) -> None:
+    """`kgp construct compare` with two scripted models on synthetic reports: ``comparison.png``, the summary and a
+    report on which the judges differ.
+    """
+    from kgp_loaders.phantom.study_set import build_study_set
+    from kgplatform.construct.compare import compare_judges
+    from kgplatform.construct.comparison_page import write_page
+    from kgplatform.construct.settings import read_settings
+    from tests.fake_model import FakeModelReply, block, prompt_report, serving
+
+    with tempfile.TemporaryDirectory() as folder_name, sync_playwright() as playwright:
+        studies, page_path = Path(folder_name) / "studies", Path(folder_name) / "comparison.html"
+        build_study_set(studies, 60, 7, images=False)
+        edges_by_report = true_edges(studies)
+
+        def careful(messages: list[dict[str, str]], before: int) -> FakeModelReply:
+            edges = edges_by_report[json.dumps(prompt_report(messages), sort_keys=True)]
+            return FakeModelReply(status=400) if before == 3 else FakeModelReply(block(*edges))
+
+        def hasty(messages: list[dict[str, str]], before: int) -> FakeModelReply:
+            edges = edges_by_report[json.dumps(prompt_report(messages), sort_keys=True)][: -1 if before % 3 else None]
+            return FakeModelReply(block(*((cui, stance.replace("Uncertain", "Positive")) for cui, stance in edges)))
+
+        with serving(careful) as careful_server, serving(hasty) as hasty_server:
+            settings = read_settings(studies)
+            llm = {"cache": str(Path(folder_name) / "answers.sqlite"), "concurrency": 1}
+            models = [f"careful-script@{careful_server.url}", f"hasty-script@{hasty_server.url}"]
+            write_page(compare_judges(replace(settings, llm=llm), models, limit=40), page_path)
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 880, "height": 600})
+        page.goto(page_path.as_uri())
+        page.evaluate(ONE_REPORT)
+        picture = Image.open(BytesIO(page.screenshot(full_page=True))).convert("RGB")
+        picture.quantize(160, dither=Image.Dither.NONE).save(IMAGES / "comparison.png", optimize=True)
+        browser.close()
+
+
+def true_edges(studies: Path) -> dict[str, list[tuple[str, str]]]:
+    """The true concepts and stances of synthetic studies, by the sections of the report as sorted JSON."""
+    from kgp_loaders.mimic_cxr import MIMICCXR
+    from kgplatform.construct.report import Report
+
+    edges_by_image: dict[str, list[tuple[str, str]]] = {}
+    with (studies / "truth" / "edges.csv").open(newline="", encoding="utf-8") as edges_file:
+        for edge in csv.DictReader(edges_file):
+            edges_by_image.setdefault(edge["Head"], []).append((edge["Tail"], edge["Relation"].capitalize()))
+    return {
+        json.dumps(row.sections, sort_keys=True): edges_by_image.get(row.image_id, [])
+        for row in MIMICCXR(studies).reports()
+        if isinstance(row, Report)
+    }
+
+
 def main() -> None:
     """Read the command line and take the pictures."""
     parser = argparse.ArgumentParser(description="Take the pictures of the docs.")
     parser.add_argument("--browser", metavar="URL", help="address of Neo4j Browser, with NEO4J_URI")
     parser.add_argument("--chromium", default=CHROMIUM, metavar="PATH")
     parser.add_argument("--generated", metavar="IMAGE", help="only the picture of what was generated of this image")
+    parser.add_argument("--comparison", action="store_true", help="only the picture of a comparison of judges")
     arguments = parser.parse_args()
+    if arguments.comparison:
+        draw_comparison(arguments.chromium)
+        return
     settings = Settings.from_env()
     if settings.uri is not None:
         uri, username, password = settings.uri, settings.username, settings.password or ""

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from kgp_models.library.links import predict_links, train_links
     from kgp_models.library.retrieval import train_retrieval
     from kgp_models.library.vqa import train_vqa
-    from kgplatform.library import KnowledgeGraph, open, split, start
+    from kgplatform.library import KnowledgeGraph, compare_judges, open, split, start
 
 __version__ = "0.2.0"
 __all__ = [
     "KnowledgeGraph",
     "ask",
+    "compare_judges",
     "generate",
     "open",
     "open_encoder",
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 _LIBRARY_FUNCTIONS = frozenset(
-    {"KnowledgeGraph", "open", "split", "start"}
+    {"KnowledgeGraph", "compare_judges", "open", "split", "start"}
 )  # the others are plug-ins, of another package
 
 

@@ -12,7 +12,7 @@ Errors are those of `kgplatform.errors`: each has a message, and a hint that say
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from pykeen.triples import TriplesFactory
     from torch_geometric.data import HeteroData
 
+    from kgplatform.construct.comparison import Comparison
     from kgplatform.construct.run import Constructed
+    from kgplatform.construct.settings import ConstructionSettings
     from kgplatform.datasets.splits import Split
     from kgplatform.export.formats import Manifest
     from kgplatform.export.read import Selection
@@ -116,15 +118,9 @@ class KnowledgeGraph(Graph):
         >>> graph.construct("reports", "docs/examples/reports.csv").images
         2
         """
-        from kgplatform.construct import settings as construct_settings
         from kgplatform.construct.run import construct_graph
 
-        base_settings = (
-            construct_settings.read_settings(Path(path))
-            if reports is None
-            else construct_settings.ConstructionSettings(reports, Path(path))
-        )
-        return construct_graph(self, replace(base_settings, **settings), score=score, dry_run=dry_run)
+        return construct_graph(self, _construction_settings(reports, path, settings), score=score, dry_run=dry_run)
 
     def embed(self, encoder: Encoder, images: str | Path | None = None, **options: Any) -> Any:
         """Give images and concepts vectors of an encoder (`kgplatform.open_encoder`); see
@@ -291,6 +287,30 @@ def open(settings: Settings | None = None) -> KnowledgeGraph:
     True
     """
     return connect.open_as(KnowledgeGraph, settings)
+
+
+def _construction_settings(reports: str | None, path: str | Path, changed: Mapping[str, Any]) -> ConstructionSettings:
+    """The settings of reports of that kind, or those of the folder, with some of them changed."""
+    from kgplatform.construct import settings
+
+    base_settings = (
+        settings.read_settings(Path(path)) if reports is None else settings.ConstructionSettings(reports, Path(path))
+    )
+    return replace(base_settings, **changed)
+
+
+def compare_judges(
+    reports: str | None, path: str | Path, models: Sequence[str], *, limit: int = 20, **settings: Any
+) -> Comparison:
+    """Stances by the rules and by language models (``MODEL`` or ``MODEL@URL``) to the concepts of the same reports.
+
+    `reports`, `path` and `settings` are those of `KnowledgeGraph.construct`; no graph is read or written.
+    `kgplatform.construct.comparison_page.write_page` makes a page of the result. Needs the extra ``llm``. Raises
+    `UsageError`, also where reports may not be sent to an endpoint, and `InputError`.
+    """
+    from kgplatform.construct import compare
+
+    return compare.compare_judges(_construction_settings(reports, path, settings), models, limit=limit)
 
 
 def split(kind: str, export: str | Path, out: str | Path, seed: int = 42) -> Split:

@@ -3,6 +3,7 @@
 ::
 
     (:Image)-[:POSITIVE|NEGATIVE|UNCERTAIN]->(:Concept)          MedMKG stance (paper §3.3)
+    (:Image)-[:HISTORY|FAMILY_HISTORY]->(:Concept)               what the patient or the family had, so the report
     (:Concept)-[:isa|finding_site_of|`co-occurs_with`|…]->(:Concept)   UMLS relation, name verbatim
     (:Image)-[:SHOWS]->(:Entity)-[:SUGGESTIVE_OF|LOCATED_AT|MODIFY]->(:Entity)   RadGraph triplet (VLM-KG §2)
     (:Entity:Present|Absent|Uncertain)                           an entity's presence, as a label, too
@@ -27,6 +28,13 @@ class Stance(StrEnum):
     POSITIVE = "POSITIVE"
     NEGATIVE = "NEGATIVE"
     UNCERTAIN = "UNCERTAIN"
+
+
+class History(StrEnum):
+    """What a report says of the patient and not of the image; a relationship type from Image to Concept."""
+
+    HISTORY = "HISTORY"
+    FAMILY_HISTORY = "FAMILY_HISTORY"
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,8 @@ FORMER_CLAIMS: Final = "claims"  # its name in earlier versions, and still in di
 # What no run claims: keys, and the platform's own records.
 UNCLAIMED: Final = ("id", "cui", "runs", CLAIMS, FORMER_CLAIMS, *DERIVED)
 
-CONCEPT_ID: Final = re.compile(r"C[0-9]{7}")
-CONCEPT_ID_FORM: Final = "C and 7 digits"  # in messages about a wrong one
+CONCEPT_ID: Final = re.compile(r"C[0-9]{7}|KGP[0-9]{4}")  # a CUI of UMLS, or an id of this project's own terms
+CONCEPT_ID_FORM: Final = "C and 7 digits (or KGP and 4)"  # in messages about a wrong one
 IMAGE_ID: Final = re.compile(r"I[0-9]{1,18}")
 LABEL: Final = re.compile(r"[A-Z][A-Za-z0-9_]{0,62}")  # a second label of a Thing
 # UMLS RELA names are letters, digits, `_` and `-` (`co-occurs_with`); nothing in this set can end an identifier.
@@ -80,7 +88,7 @@ RELATION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 
 # Types with a special meaning: (head label, tail label). No source may use them between other nodes.
 RESERVED: Final = {
-    **{stance.value: ("Image", "Concept") for stance in Stance},
+    **{relation.value: ("Image", "Concept") for relation in (*Stance, *History)},
     "SHOWS": ("Image", "Entity"),
     "SUGGESTIVE_OF": ("Entity", "Entity"),
     "LOCATED_AT": ("Entity", "Entity"),
@@ -102,8 +110,8 @@ def relation_problem(relation: str, head: str, tail: str) -> str | None:
         return "the relation name must be 1-100 letters, digits, '_' or '-', beginning with a letter"
     if relation in RESERVED and RESERVED[relation] != (head, tail):
         return f"{relation} does not join {head} to {tail}"
-    if (head, tail) == ("Image", "Concept") and relation not in Stance.__members__:
-        return "an image and a concept are joined by POSITIVE, NEGATIVE or UNCERTAIN"
+    if (head, tail) == ("Image", "Concept") and relation not in (*Stance, *History):
+        return "an image and a concept are joined by POSITIVE, NEGATIVE or UNCERTAIN (or HISTORY, FAMILY_HISTORY)"
     return None
 
 

@@ -32,7 +32,7 @@ from kgplatform.batches import Reject
 from kgplatform.cli.output import note
 from kgplatform.construct.annotate import annotate
 from kgplatform.construct.lexicon import Concept, Lexicon
-from kgplatform.construct.pipeline import own_words
+from kgplatform.construct.open_lexicon import own_words
 from kgplatform.construct.report import Report
 from kgplatform.construct.semantic_types import Allowed, types_by_name
 from kgplatform.construct.stance import rules

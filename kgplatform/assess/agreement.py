@@ -1,11 +1,12 @@
-"""How far raters agree: weighted kappa of two, intraclass correlation of all.
+"""How far raters agree: kappa of two, intraclass correlation of all.
 
-Both are None where they are undefined, as when nobody's ratings vary.
+All are None where they are undefined, as when nobody's ratings vary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 
@@ -14,6 +15,23 @@ class ICC(NamedTuple):
 
     single: float | None
     mean: float | None
+
+
+def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
+    """Cohen's kappa (Cohen 1960) of two raters who put the same items into categories without an order.
+
+        κ = (observed - expected) / (1 - expected)
+
+    where observed is the share of items with equal categories, and expected what it would be by chance.
+    """
+    if len(first) != len(second):
+        raise ValueError("the raters have different numbers of items")
+    count = len(first)
+    # In whole numbers, so that raters with one category have exactly what chance gives.
+    observed = count * sum(a == b for a, b in zip(first, second, strict=True))
+    first_counts, second_counts = Counter(first), Counter(second)
+    expected = sum(item_count * second_counts[category] for category, item_count in first_counts.items())
+    return None if expected == count**2 else (observed - expected) / (count**2 - expected)
 
 
 def weighted_kappa(first: Sequence[int], second: Sequence[int]) -> float | None:

@@ -12,6 +12,7 @@ from kgplatform.cli import (
     audit,
     browser_setup,
     construct,
+    construct_compare,
     db,
     doctor,
     embed,
@@ -43,6 +44,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(naf.app, name="naf")
 app.add_typer(runs.app, name="runs")
+construct.app.command("compare")(construct_compare.compare_command)
 app.add_typer(construct.app, name="construct")
 app.add_typer(phantom.app, name="phantom")
 app.command("stats")(stats.stats)

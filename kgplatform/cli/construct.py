@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,13 +56,8 @@ ConflictsOption = Annotated[
     Conflict | None,
     typer.Option(help="If a report has several stances to a concept: keep all, the strongest or the last."),
 ]
-ModalityOption = Annotated[
-    str | None, typer.Option("--modality", help="The modality of reports that state none, e.g. CT.")
-]
-RegionOption = Annotated[
-    str | None,
-    typer.Option("--region", help="The region of the body of reports that state none, e.g. head or chest+abdomen."),
-]
+ModalityOption = Annotated[str | None, typer.Option(help="The modality of reports that state none, e.g. CT.")]
+RegionOption = Annotated[str | None, typer.Option(help="The body region of reports that state none, e.g. head.")]
 Keep = Annotated[Path | None, typer.Option(help="Read only the studies of this selection (`kgp construct select`).")]
 RulesFile = Annotated[
     Path | None,
@@ -122,18 +117,18 @@ def run_command(
     from kgplatform.connect import open_graph
     from kgplatform.construct.run import construct_graph
 
-    overrides = _stated(
+    overrides = Overrides(
         lexicon=tuple(lexicon) if lexicon else None,
         graph_names=graph_names,
         own_words=own_words,
         tagger=tagger,
         rules=rules,
-        conflicts=_conflicts(conflicts),
+        conflicts=as_conflicts(conflicts),
         workers=workers,
     )
-    overrides |= _stated(views=parse_views(views), modality=modality, region=region, keep=keep, ray=ray)
-    llm_settings = _stated(model=llm, url=llm_url, concurrency=llm_concurrency)
-    settings = _settings(kind_and_path, overrides, llm_settings, remote_consent)
+    overrides = replace(overrides, views=parse_views(views), modality=modality, region=region, keep=keep, ray=ray)
+    llm_overrides = LLMOverrides(model=llm, url=llm_url, concurrency=llm_concurrency)
+    settings = construction_settings(kind_and_path, overrides, llm_overrides, remote_consent)
     rejects = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
     with open_graph().patient() as graph:
         constructed = construct_graph(
@@ -142,20 +137,50 @@ def run_command(
     _print_construction(constructed, as_json)
 
 
-def _settings(
-    kind_and_path: list[str], overrides: dict[str, Any], llm_overrides: dict[str, Any], remote_consent: bool
+@dataclass(frozen=True)
+class Overrides:
+    """Options in place of settings; None leaves the setting as it is."""
+
+    lexicon: tuple[Path, ...] | None = None
+    graph_names: bool | None = None
+    own_words: bool | None = None
+    views: tuple[str, ...] | None = None
+    tagger: str | None = None
+    rules: Path | None = None
+    modality: str | None = None
+    region: str | None = None
+    conflicts: Conflicts | None = None
+    keep: Path | None = None
+    workers: int | None = None
+    ray: bool | None = None
+
+
+@dataclass(frozen=True)
+class LLMOverrides:
+    """Options in place of the language model's settings; None leaves the setting as it is."""
+
+    model: str | None = None
+    url: str | None = None
+    concurrency: int | None = None
+
+
+def construction_settings(
+    kind_and_path: list[str], overrides: Overrides, llm_overrides: LLMOverrides, remote_consent: bool
 ) -> ConstructionSettings:
     """The settings of the argument, with the options that were given in place of theirs."""
     settings = _argument_settings(kind_and_path)
-    return replace(settings, **overrides, llm={**settings.llm, **llm_overrides}, remote_consent=remote_consent)
+    llm = {**settings.llm, **_stated(llm_overrides)}
+    return replace(settings, **_stated(overrides), llm=llm, remote_consent=remote_consent)
 
 
-def _stated(**options: Any) -> dict[str, Any]:
+def _stated(overrides: Overrides | LLMOverrides) -> dict[str, Any]:
     """The options that were given."""
-    return {name: value for name, value in options.items() if value is not None}
+    option_names = [option.name for option in fields(overrides)]
+    return {name: value for name in option_names if (value := getattr(overrides, name)) is not None}
 
 
-def _conflicts(conflicts: Conflict | None) -> Conflicts | None:
+def as_conflicts(conflicts: Conflict | None) -> Conflicts | None:
+    """The option as the setting."""
     from kgplatform.construct.annotate import Conflicts
 
     return None if conflicts is None else Conflicts(conflicts.value)

@@ -25,6 +25,7 @@ STATE_BY_COMMAND: Final[Mapping[str, str]] = {
     "ingest with": _IN_GRAPH,
     "construct run": _IN_GRAPH,
     "construct select": _ALL_OR_NOTHING,
+    "construct compare": "no unfinished page is left; answers of the models are stored, and the same command uses them",
     "construct texts": _ALL_OR_NOTHING,
     "construct explain": _NOTHING,
     "generate": _IN_GRAPH,

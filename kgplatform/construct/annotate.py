@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from kgplatform.construct.judgement import ExamJudge, Judge, Tagged
+from kgplatform.construct.attribute_table import Attribute, certainty_of
+from kgplatform.construct.attributes import LEFT, RIGHT, Described, describe, merge_values
+from kgplatform.construct.judgement import ExamJudge, Judge, Judgement, Relation, Tagged
 from kgplatform.construct.report import SECTIONS, Report
-from kgplatform.construct.tagger import Candidate, Tagger
+from kgplatform.construct.senses import with_senses
+from kgplatform.construct.tagger import Candidate, Mention, Tagger, is_anatomy
 from kgplatform.schema import CONCEPT_ID, Stance
+
+NO_ATTRIBUTES: Final[Mapping[Attribute, Sequence[Any]]] = MappingProxyType({})
 
 # Section headers of a report; a concept with such a name is not a finding (requirements 6.3).
 HEADERS: Final = frozenset(
@@ -29,7 +35,8 @@ class Conflicts(StrEnum):
 
 class MentionEvidence(NamedTuple):
     """Where a report says it: the phrase and the cue that decided, as characters of a section. `rule` is the rule whose
-    cue it is, empty where none decided.
+    cue it is, empty where none decided. `attributes` are what is said of the finding in addition; `alias` is the CUI
+    whose name the phrase is, where another concept of the same meaning stands for it.
     """
 
     section: str
@@ -38,6 +45,8 @@ class MentionEvidence(NamedTuple):
     cue: tuple[int, int] | None
     candidates: tuple[Candidate, ...]
     rule: str = ""
+    attributes: Mapping[Attribute, Sequence[Any]] = NO_ATTRIBUTES
+    alias: str = ""
 
     def as_json(self) -> str:
         """One line without any word of the report."""
@@ -49,6 +58,8 @@ class MentionEvidence(NamedTuple):
                 "cue": self.cue,
                 "rule": self.rule,
                 "candidates": [[candidate.cui, round(candidate.score, 3)] for candidate in self.candidates],
+                **({"alias": self.alias} if self.alias else {}),
+                **({"attributes": self.attributes} if self.attributes else {}),
             }
         )
 
@@ -58,7 +69,7 @@ class Annotation:
     """What a report says of its image: evidence by concept and stance, in the order of the text."""
 
     report: Report
-    edges: Mapping[tuple[Candidate, Stance], Sequence[MentionEvidence]] = field(default_factory=dict)
+    edges: Mapping[tuple[Candidate, Relation], Sequence[MentionEvidence]] = field(default_factory=dict)
     judge: str = ""
 
 
@@ -71,42 +82,99 @@ def tag(report: Report, tagger: Tagger) -> list[Tagged]:
     """The sections that describe the image, with the mentions in them (stage I)."""
     section_texts = ((section, report.sections.get(section, "")) for section in SECTIONS)
     return [
-        Tagged(section, section_text, tagger.tag(section_text))
+        Tagged(section, section_text, with_senses(section_text, tagger.tag(section_text)))
         for section, section_text in section_texts
         if section_text
     ]
 
 
+def can_be_edge(candidate: Candidate) -> bool:
+    """Whether a stance to this concept is written: it has a CUI, and its name is not that of a section."""
+    return candidate.name.casefold() not in HEADERS and CONCEPT_ID.fullmatch(candidate.cui) is not None
+
+
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
     """The report's edges (stage II)."""
-    edges: dict[tuple[str, Stance], tuple[Candidate, list[MentionEvidence]]] = {}
+    edges: dict[tuple[str, Relation], tuple[Candidate, list[MentionEvidence]]] = {}
     verdict = judge.decide_for_exam(sections, report.exam) if isinstance(judge, ExamJudge) else judge.decide(sections)
-    for section, mention, decision in verdict.judgements:
+    for judgement in _with_attributes(sections, verdict.judgements):
+        chosen_concept, relation, evidence = judgement
+        edges.setdefault((chosen_concept.cui, relation), (chosen_concept, []))[1].append(evidence)
+    retained_edges = {
+        (chosen_concept, relation): evidence
+        for (_, relation), (chosen_concept, evidence) in _without_conflicts(edges, conflicts).items()
+    }
+    return Annotation(report, retained_edges, verdict.judge)
+
+
+_Edges = Mapping[tuple[str, Relation], tuple[Candidate, list[MentionEvidence]]]
+
+
+def _with_attributes(
+    sections: Sequence[Tagged], judgements: Sequence[Judgement]
+) -> Iterator[tuple[Candidate, Relation, MentionEvidence]]:
+    """What is said of each mention that is about this image or its patient, with the evidence."""
+    values_by_mention = {
+        (section, mention.start): values
+        for section, section_text, mentions in sections
+        for mention, values in zip(mentions, describe(section_text, list(map(_described, mentions))), strict=True)
+    }
+    texts = {section: section_text for section, section_text, _ in sections}
+    for section, mention, decision in judgements:
         chosen_concept = mention.candidates[decision.chosen]
-        if (
-            decision.stance is None
-            or chosen_concept.name.casefold() in HEADERS
-            or not CONCEPT_ID.fullmatch(chosen_concept.cui)
-        ):
+        relation = decision.stance or decision.history
+        if relation is None or not can_be_edge(chosen_concept):
             continue
         cue_span = None if decision.cue is None else (decision.cue.start, decision.cue.end)
         rule = "" if decision.cue is None else decision.cue.rule
-        evidence = MentionEvidence(section, mention.start, mention.end, cue_span, mention.candidates, rule)
-        if conflicts is Conflicts.last:
-            edges = {
-                edge_key: edge
-                for edge_key, edge in edges.items()
-                if edge_key[0] != chosen_concept.cui or edge_key[1] is decision.stance
-            }
-        edges.setdefault((chosen_concept.cui, decision.stance), (chosen_concept, []))[1].append(evidence)
-    if conflicts is Conflicts.strongest:
-        edges = {
-            edge_key: edge
-            for edge_key, edge in edges.items()
-            if not any((edge_key[0], stronger_stance) in edges for stronger_stance in _STRONGER[edge_key[1]])
-        }
-    retained_edges = {(chosen_concept, stance): evidence for (_, stance), (chosen_concept, evidence) in edges.items()}
-    return Annotation(report, retained_edges, verdict.judge)
+        values = values_by_mention.get((section, mention.start), {})
+        if relation is Stance.UNCERTAIN:
+            cue_text = texts[section][slice(*cue_span)] if cue_span is not None else ""
+            values = {**values, Attribute.CERTAINTY: [certainty_of(cue_text)]}
+        candidates = (chosen_concept, *(other for other in mention.candidates if other is not chosen_concept))
+        evidence = MentionEvidence(
+            section, mention.start, mention.end, cue_span, candidates, rule, values, chosen_concept.alias
+        )
+        yield chosen_concept, relation, evidence
+
+
+def _described(mention: Mention) -> Described:
+    concept = mention.candidates[0]
+    name_words = frozenset(concept.name.casefold().split())
+    return Described(mention.start, mention.end, not is_anatomy(mention), name_words, concept.organ)
+
+
+def _without_conflicts(edges: _Edges, conflicts: Conflicts) -> _Edges:
+    """The edges that remain where a concept has several stances. A left and a right finding are no conflict."""
+    if conflicts is Conflicts.keep:
+        return edges
+    dropped: set[tuple[str, Relation]] = set()
+    by_concept: dict[str, list[Relation]] = {}
+    for cui, relation in edges:
+        if isinstance(relation, Stance):
+            by_concept.setdefault(cui, []).append(relation)
+    for cui, stances in by_concept.items():
+        last = max(stances, key=lambda stance: _position(edges[cui, stance][1][-1]))
+        for stance in stances:
+            rivals = [last] if conflicts is Conflicts.last else _STRONGER[Stance(stance)]
+            if any(
+                rival is not stance and rival in stances and _is_conflict(edges, cui, stance, rival) for rival in rivals
+            ):
+                dropped.add((cui, stance))
+    return {edge_key: edge for edge_key, edge in edges.items() if edge_key not in dropped}
+
+
+def _position(evidence: MentionEvidence) -> tuple[int, int]:
+    return SECTIONS.index(evidence.section) if evidence.section in SECTIONS else -1, evidence.start
+
+
+def _is_conflict(edges: _Edges, cui: str, first: Relation, second: Relation) -> bool:
+    """Whether both may be about the same side."""
+    sides = [
+        merge_values([mention.attributes for mention in edges[cui, relation][1]], Stance(relation)).get("side")
+        for relation in (first, second)
+    ]
+    return set(sides) != {LEFT, RIGHT}
 
 
 _STRONGER: Final[dict[Stance, tuple[Stance, ...]]] = {
@@ -116,9 +184,13 @@ _STRONGER: Final[dict[Stance, tuple[Stance, ...]]] = {
 }
 
 
-def properties(annotation: Annotation, evidence: Sequence[MentionEvidence], tagger: Tagger) -> dict[str, Any]:
+def properties(
+    annotation: Annotation, relation: Relation, evidence: Sequence[MentionEvidence], tagger: Tagger
+) -> dict[str, Any]:
     """What the graph keeps on an edge."""
+    stance = relation if isinstance(relation, Stance) else Stance.POSITIVE
     return {
+        **merge_values([mention.attributes for mention in evidence], stance),
         "report": annotation.report.study,
         "evidence": [evidence_record.as_json() for evidence_record in evidence],
         "tagger": tagger.name,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from kgplatform.construct.modality import Exam
 from kgplatform.construct.tagger import Mention
-from kgplatform.schema import Stance
+from kgplatform.schema import History, Stance
+
+Relation: TypeAlias = Stance | History  # what a report says of a concept: a relationship type from Image to Concept
 
 
 class Cue(NamedTuple):
@@ -21,12 +23,14 @@ class Cue(NamedTuple):
 class Decision(NamedTuple):
     """What is said of a mention; no stance where it is not about this image. `cue` decided, None where none did.
 
-    `chosen` is the place of the concept among the mention's candidates.
+    `chosen` is the index of the concept among the mention's candidates. `history`: that the patient, or the family,
+    had it.
     """
 
     stance: Stance | None
     cue: Cue | None = None
     chosen: int = 0
+    history: History | None = None
 
 
 class Tagged(NamedTuple):

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from kgplatform.construct.meanings import OWN, NamedConcept, OwnNames, named_concept, representatives
+from kgplatform.construct.semantic_types import kind_of
 from kgplatform.construct.text import Token, stem, tokenize_text
 
 SKIPPED: Final = frozenset(["the", "a", "an", "of", "in", "is", "are", "was", "were", "be", "been", "at", "within"])
@@ -49,6 +51,7 @@ class Concept(NamedTuple):
     name: str
     types: tuple[str, ...] = ()  # semantic types: TUIs or names
     weight: float = 0.0  # how common it is, to choose between concepts that share a name
+    organ: str = ""  # where it is, so far as its name does not say: a "mass" of chest radiographs is one of the lung
 
 
 class ConceptRelation(NamedTuple):
@@ -105,32 +108,45 @@ def plain_names(name: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class LexiconEntry:
-    """A concept under one of its names."""
+    """A concept under one of its names; `alias` is the CUI that the name came with where another concept of the same
+    meaning stands for it.
+    """
 
     concept: Concept
     name: str
+    alias: str = ""
 
 
 class Lexicon:
     """Concepts by the keys of their names; find with `longest_name` or `entries`."""
 
-    def __init__(self, concepts: Iterable[Concept]) -> None:
-        """Take in concepts; a concept may come several times, under different names; the first is the preferred one."""
+    def __init__(self, concepts: Iterable[Concept], same: Iterable[tuple[str, str]] = ()) -> None:
+        """Take in concepts; a concept may come several times, under different names; the first is the preferred one.
+
+        Of concepts with one meaning (`meanings`) one stands for all; `same` are pairs that the graph calls the same.
+        """
+        self._concepts: dict[str, NamedConcept] = {}
+        self._own_names = OwnNames()
         self._entries: dict[str, LexiconEntry | list[LexiconEntry]] = {}
         self._reach: dict[str, int] = {}  # by first word: the most words that a key has after it
         self.preferred: dict[str, str] = {}  # by CUI: the first name that came
         self.names = 0
         for concept in concepts:
             self._add(concept)
+        self.aliases = representatives(self._concepts.values(), self._own_names, same)
+        if self.aliases:
+            self._replace_aliases()
 
     def _add(self, concept: Concept) -> None:
         self.preferred.setdefault(concept.cui, concept.name)
         added_keys = set()
+        shortest_key = ""
         for plain_name in plain_names(concept.name):
             name_key = key(plain_name)
             if not name_key or name_key in added_keys:
                 continue
             added_keys.add(name_key)
+            shortest_key = name_key if not shortest_key or len(name_key) < len(shortest_key) else shortest_key
             first_word, later_words = name_key.split(" ", 1)[0], name_key.count(" ")
             if later_words >= MAX_WORDS:
                 continue
@@ -148,6 +164,39 @@ class Lexicon:
             ):
                 present.append(entry)
             self.names += 1
+        self._note_meaning(concept, shortest_key)
+
+    def _note_meaning(self, concept: Concept, name_key: str) -> None:
+        """Remember the words of the name for comparing meanings; of a concept's names the first, of own terms all."""
+        words = name_key.split()
+        if concept.weight >= OWN:
+            self._own_names.add(concept.cui, words)
+        known = self._concepts.get(concept.cui)
+        if known is None:
+            self._concepts[concept.cui] = named_concept(concept.cui, words, concept.types, concept.name, concept.weight)
+        elif known.weight < concept.weight or not known.kind:
+            kind = known.kind or kind_of(concept.types, concept.name)
+            self._concepts[concept.cui] = known._replace(weight=max(known.weight, concept.weight), kind=kind)
+
+    def _replace_aliases(self) -> None:
+        """Let the concept that stands for a meaning have all its names."""
+        best_concepts: dict[str, Concept] = {}
+        for entry_key in self._entries:
+            for entry in self.entries(entry_key):
+                best = best_concepts.get(entry.concept.cui)
+                if best is None or best.weight < entry.concept.weight:
+                    best_concepts[entry.concept.cui] = entry.concept
+        for entry_key, present in self._entries.items():
+            entries = [present] if isinstance(present, LexiconEntry) else present
+            if any(entry.concept.cui in self.aliases for entry in entries):
+                replaced = [self._without_alias(entry, best_concepts) for entry in entries]
+                self._entries[entry_key] = replaced[0] if len(replaced) == 1 else replaced
+
+    def _without_alias(self, entry: LexiconEntry, best_concepts: Mapping[str, Concept]) -> LexiconEntry:
+        representative = best_concepts.get(self.aliases.get(entry.concept.cui, ""))
+        if representative is None:
+            return entry
+        return LexiconEntry(representative._replace(name=entry.concept.name), entry.name, entry.concept.cui)
 
     def __len__(self) -> int:
         """How many keys there are."""

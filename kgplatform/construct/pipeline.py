@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from importlib.resources import as_file, files
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from kgplatform.construct.judgement import Judge
 from kgplatform.construct.language_model.consent import check_consent
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
+from kgplatform.construct.meanings import one_to_one
+from kgplatform.construct.open_lexicon import OpenRelations, ontology_names, own_words
 from kgplatform.construct.report import ReportSource
 from kgplatform.construct.select import SelectedReports
 from kgplatform.construct.semantic_types import Allowed, types_by_name
@@ -30,7 +32,6 @@ from kgplatform.settings import Settings as Platform
 from kgplatform.wording import counted
 
 logger = logging.getLogger(__name__)
-OWN: Final = 1e9  # weight of the platform's words: they are of chest radiographs, so they come before all others
 
 
 def construction(
@@ -39,23 +40,28 @@ def construction(
     progress: Progress = no_progress,
 ) -> Construction:
     """What `kgplatform.ingest.ingest` loads. Raises `UsageError` for an unknown loader or tagger, and `InputError`."""
-    reports = open_reports(settings.reports, settings.path, settings.views)
-    if settings.exam.is_stated:
-        reports = ReportsWithExam(reports, settings.exam)
-    if settings.keep is not None:
-        reports = SelectedReports(reports, settings.keep)
+    reports = open_settings_reports(settings)
     judge = build_judge(settings, reports)
     lexicons = [lexicon_source(lexicon_path) for lexicon_path in settings.lexicon if lexicon_path.exists()]
-    ontologies = [lexicon for lexicon in lexicons if isinstance(lexicon, Ontology)]
-    name_lexicon = Lexicon(_lexicon_concepts(settings, graph))
-    logger.info(
-        f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}"
-    )
+    ontologies: list[Ontology] = [lexicon for lexicon in lexicons if isinstance(lexicon, Ontology)]
+    if settings.own_words:
+        ontologies.append(OpenRelations())
+    name_lexicon = build_lexicon(settings, graph)
     stages = Stages(build_tagger(settings.tagger, name_lexicon), judge, settings.conflicts)
     lexicon_hash = {"lexicon": name_lexicon.sha256()}
     return Construction(
         reports, stages, lexicon_hash, ontologies, workers=settings.workers, ray=settings.ray, progress=progress
     )
+
+
+def open_settings_reports(settings: ConstructionSettings) -> ReportSource:
+    """The reports of the settings, without those that their selection drops. Raises `UsageError` for an unknown
+    loader, and `InputError`.
+    """
+    reports = open_reports(settings.reports, settings.path, settings.views)
+    if settings.exam.is_stated:
+        reports = ReportsWithExam(reports, settings.exam)
+    return reports if settings.keep is None else SelectedReports(reports, settings.keep)
 
 
 def build_judge(settings: ConstructionSettings, reports: ReportSource) -> Judge:
@@ -95,11 +101,27 @@ def build_tagger(name: str, lexicon: Lexicon) -> Tagger:
 BY_NAMES: Final = ("construct", "radgraph", "generate")  # kinds of runs that find concepts by their names
 
 
-def _lexicon_concepts(settings: ConstructionSettings, graph: Graph) -> Iterator[Concept]:
-    """The graph's names first (not those that were found by names), then those that the settings name."""
-    if settings.graph_names:
-        yield from graph_concepts(graph, BY_NAMES)
-    yield from settings_concepts(settings)
+def build_lexicon(settings: ConstructionSettings, graph: Graph | None) -> Lexicon:
+    """The graph's names first (not those that were found by names), then those that the settings name, and those of the
+    open ontologies. Without a graph the latter alone. Raises `InputError` for a file without names.
+    """
+    has_graph = graph is not None and settings.graph_names
+    names_in_graph = graph_concepts(graph, BY_NAMES) if graph is not None and has_graph else ()
+    same_concepts = _same_concepts(graph) if graph is not None and has_graph else ()
+    names_of_ontologies = ontology_names() if settings.own_words else ()
+    lexicon = Lexicon(chain(names_in_graph, settings_concepts(settings), names_of_ontologies), same_concepts)
+    logger.info(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
+    return lexicon
+
+
+def _same_concepts(graph: Graph) -> list[tuple[str, str]]:
+    """The pairs of concepts that the graph calls the same: `same_as`, and `mapped_to` that maps no other concept."""
+    rows = list(graph.read(queries.get("construct/same_concepts")))
+    pairs = {
+        relation: [(row["first"], row["second"]) for row in rows if row["relation"] == relation]
+        for relation in ("same_as", "mapped_to")
+    }
+    return pairs["same_as"] + one_to_one(pairs["mapped_to"])
 
 
 def graph_concepts(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
@@ -138,11 +160,3 @@ def settings_concepts(settings: ConstructionSettings) -> Iterator[Concept]:
             raise InputError(f"it contains no concept name: {problem}", "Check the lexicon.", path=lexicon_path)
     if settings.own_words:
         yield from own_words()
-
-
-def own_words() -> Iterator[Concept]:
-    """The platform's words for findings."""
-    with as_file(files("kgplatform.construct").joinpath("chest.tsv")) as words_path:
-        for concept in lexicon_source(words_path).concepts():
-            if isinstance(concept, Concept):
-                yield concept._replace(weight=OWN)

@@ -52,11 +52,56 @@ _TAGS: Final = {
 }
 _TAG: Final = re.compile(r"\(([^()]+)\)\s*$")
 
+# What a concept is, by the tag at the end of its name or by its semantic types. Concepts of one name but different
+# kinds have different meanings.
+_KINDS_BY_TAG: Final = {
+    **dict.fromkeys(
+        ("disorder", "finding", "diagnosis", "morphologic abnormality", "situation", "physical finding", "symptom"),
+        "disorder",
+    ),
+    "body structure": "anatomy",
+    **dict.fromkeys(("physical object", "device", "substance"), "object"),
+    **dict.fromkeys(("procedure", "treatment", "regime/therapy"), "procedure"),
+    **dict.fromkeys(("qualifier value", "modifier", "attribute", "observable entity", "function"), "qualifier"),
+}
+_KINDS_BY_TYPE: Final = {
+    **dict.fromkeys(("T033", "T046", "T047", "T048", "T184", "T190", "T191", "T037", "T019", "T020"), "disorder"),
+    **dict.fromkeys(
+        (
+            "Finding", "Pathologic Function", "Disease or Syndrome", "Mental or Behavioral Dysfunction",
+            "Sign or Symptom", "Anatomical Abnormality", "Neoplastic Process", "Injury or Poisoning",
+            "Congenital Abnormality", "Acquired Abnormality",
+        ),
+        "disorder",
+    ),
+    **dict.fromkeys(("T074", "T203", "T075", "Medical Device", "Drug Delivery Device", "Research Device"), "object"),
+    **dict.fromkeys(
+        (
+            "T058", "T059", "T060", "T061", "Health Care Activity", "Laboratory Procedure", "Diagnostic Procedure",
+            "Therapeutic or Preventive Procedure",
+        ),
+        "procedure",
+    ),
+}  # fmt: skip
+
 
 def types_by_name(name: str) -> tuple[str, ...]:
     """The semantic type that the end of a name states, "(qualifier value)" for example; none for most names."""
     tag_match = _TAG.search(name)
     return (_TAGS[tag_match[1]],) if tag_match is not None and tag_match[1] in _TAGS else ()
+
+
+def kind_of(types: Sequence[str], name: str = "") -> str:
+    """Whether a concept is anatomy, a disorder, an object, a procedure or a qualifier; empty where it is not known."""
+    for concept_type in types:
+        if concept_type in ANATOMY:
+            return "anatomy"
+        if concept_type in EXCLUDED or concept_type in EXCLUDED.values():
+            return "qualifier"
+        if kind := _KINDS_BY_TYPE.get(concept_type):
+            return kind
+    tag_match = _TAG.search(name)
+    return _KINDS_BY_TAG.get(tag_match[1].casefold(), "") if tag_match is not None else ""
 
 
 class Allowed:

@@ -160,11 +160,13 @@ class Construction:
             _leave_out(batch, NO_CONCEPT)
             return
         batch.nodes[image_node] = dict(annotation.report.image)
-        for (concept, stance), evidence in annotation.edges.items():
+        for (concept, relation), evidence in annotation.edges.items():
             concept_node: NodeRef = ("Concept", concept.cui)
             type_properties = {"semantic_types": list(concept.types)} if concept.types else {}
             batch.nodes.setdefault(concept_node, {"name": concept.name, **type_properties})
-            batch.edges[image_node, stance.value, concept_node] = properties(annotation, evidence, self._stages.tagger)
+            batch.edges[image_node, relation.value, concept_node] = properties(
+                annotation, relation, evidence, self._stages.tagger
+            )
 
 
 def exam_remarks(exam_counts: Mapping[Exam, int]) -> dict[str, int]:

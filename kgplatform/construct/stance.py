@@ -16,6 +16,7 @@ Anatomy is never ruled out or left open: "no nodule in the left lung" says nothi
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
@@ -42,13 +43,14 @@ from kgplatform.construct.rule_table import (
     first_word_index,
     read_rules,
 )
-from kgplatform.construct.semantic_types import ANATOMY
-from kgplatform.construct.tagger import Mention
+from kgplatform.construct.tagger import Mention, is_anatomy
 from kgplatform.construct.text import sentences
 from kgplatform.files import read_text
 from kgplatform.schema import Stance
 
 MAX_PHRASES: Final = 100_000  # of which it is remembered whether they name a finding
+NOT_WITHIN: Final = "not within"  # the rule's name where the mention itself has a "not"
+MIN_DENIAL: Final = 9  # characters of the shortest mention with a "not"
 MAX_TABLE: Final = 1 << 20  # bytes of a user's table of rules
 
 
@@ -143,12 +145,16 @@ class Rules:
         return decisions
 
     def _in_sentence(self, text: str, start: int, end: int, mentions: Sequence[Mention]) -> Iterator[Decision]:
-        is_neutral = [self._is_neutral(text[mention.start : mention.end]) for mention in mentions]
+        is_neutral = [
+            not mention.is_part and self._is_neutral(text[mention.start : mention.end]) for mention in mentions
+        ]
+        denials = [_denial_within(text, mention) for mention in mentions]
         named_mentions = [mention for mention, neutral in zip(mentions, is_neutral, strict=True) if not neutral]
         words = sentence_words(text, start, end, named_mentions)
         matches = self._matches([word.text for word in words])
         if not any(match.rule.effect in _DECIDING for match in matches):
-            yield from (Decision(None) if neutral else Decision(Stance.POSITIVE) for neutral in is_neutral)
+            for neutral, denial in zip(is_neutral, denials, strict=True):
+                yield Decision(None) if neutral else denial or Decision(Stance.POSITIVE)
             return
         sentence = self._with_clauses(text, words, matches)
         positions = {
@@ -157,9 +163,13 @@ class Rules:
             if is_mention(word_text)
         }
         number = 0
-        for mention, neutral in zip(mentions, is_neutral, strict=True):
+        for mention, neutral, denial in zip(mentions, is_neutral, denials, strict=True):
             if neutral:
                 yield Decision(None)
+                continue
+            if denial is not None:
+                number += 1
+                yield denial
                 continue
             position = positions.get(number % MAX_MENTIONS)
             number += 1
@@ -264,14 +274,19 @@ def _stance(effect: Effect) -> Stance | None:
     return Stance.UNCERTAIN if effect in _UNCERTAIN else Stance.POSITIVE
 
 
+_NOT: Final = re.compile(r"\bnot\b", re.IGNORECASE)
+
+
+def _denial_within(text: str, mention: Mention) -> Decision | None:
+    """What a "not" within the mention says: the heart "is not enlarged"."""
+    if mention.end - mention.start < MIN_DENIAL:
+        return None
+    denial = _NOT.search(text, mention.start, mention.end)
+    return None if denial is None else Decision(Stance.NEGATIVE, Cue(NOT_WITHIN, denial.start(), denial.end()))
+
+
 def _words_of(rule: Rule, table: RuleTable) -> tuple[str, ...]:
     return table.classes.get(rule.pattern.strip("{}"), (rule.pattern,))
-
-
-def is_anatomy(mention: Mention) -> bool:
-    """Whether the mention's best candidate is a part of the body, and nothing else."""
-    concept_types = mention.candidates[0].types
-    return bool(concept_types) and all(concept_type in ANATOMY for concept_type in concept_types)
 
 
 def _senses(mentions: Iterable[Mention]) -> frozenset[str]:

@@ -11,7 +11,9 @@ from functools import lru_cache
 from string import ascii_lowercase
 from typing import Final, NamedTuple, Protocol
 
+from kgplatform.construct.attribute_table import words_within_names
 from kgplatform.construct.lexicon import Lexicon, LexiconEntry, Word, key, key_words
+from kgplatform.construct.semantic_types import ANATOMY
 from kgplatform.construct.text import Token, tokenize_text
 from kgplatform.errors import UsageError
 
@@ -21,14 +23,14 @@ BY_SYNONYM: Final = 0.9
 MENDED: Final = 0.2  # subtracted where a typo was corrected
 SHORTEST_GUESS: Final = 6  # letters of the shortest word that may be a misspelling
 
-# Words of degree and course, which may be inside a name: "heart is mildly enlarged".
-DEGREES: Final = frozenset(
-    "mild mildly moderate moderately severe severely marked markedly minimal minimally slight slightly borderline "  # noqa: SIM905
-    "small tiny trace large extensive massive gross grossly significant significantly prominent new stable chronic "
-    "acute subacute persistent persistently recurrent residual unchanged worsening improving increased increasing "
-    "somewhat decreased decreasing partially partly remains remain appears appear again possible probable "
-    "likely".split()
+# Words that may be inside a name: "heart is mildly enlarged", "blunting of the left costophrenic angle".
+SKIPPED_WITHIN: Final = words_within_names() | frozenset(
+    "prominent significant significantly recurrent residual persistent persistently increased remains remain remained "  # noqa: SIM905
+    "appears appear possible probable likely somewhat partially partly focal diffuse scattered patchy multifocal "
+    "multilevel posterior anterior lateral medial superior inferior lower upper mid proximal distal very also now "
+    "again not xxxx".split()
 )
+CONJUNCTIONS: Final = frozenset(["and", "or"])
 
 
 class Candidate(NamedTuple):
@@ -38,14 +40,25 @@ class Candidate(NamedTuple):
     name: str
     score: float
     types: tuple[str, ...] = ()
+    organ: str = ""  # see `kgplatform.construct.lexicon.Concept`
+    alias: str = ""  # the CUI that the phrase is a name of, where this concept stands for its meaning
 
 
 class Mention(NamedTuple):
-    """A phrase from `start` to `end` (characters of the text) and what it may mean, the best first."""
+    """A phrase from `start` to `end` (characters of the text) and what it may mean, the best first. `is_part` says that
+    it is a name only with words that follow or precede it: "pleural" in "pleural and pericardial effusions".
+    """
 
     start: int
     end: int
     candidates: tuple[Candidate, ...]
+    is_part: bool = False
+
+
+def is_anatomy(mention: Mention) -> bool:
+    """Whether the mention's best candidate is a part of the body, and nothing else."""
+    concept_types = mention.candidates[0].types
+    return bool(concept_types) and all(concept_type in ANATOMY for concept_type in concept_types)
 
 
 class Tagger(Protocol):
@@ -62,7 +75,8 @@ class Tagger(Protocol):
 
 
 class DictionaryTagger:
-    """Finds the names of a lexicon: the longest at each place, words of degree skipped, typos of one letter mended.
+    """Finds the names of a lexicon: the longest at each word, words of degree and side skipped, typos of one letter
+    corrected, and both names of "pleural and pericardial effusions".
 
     `allowed` says which semantic types may be candidates; concepts that it refuses are out before any ranking
     (appendix F.2).
@@ -78,7 +92,7 @@ class DictionaryTagger:
         self._lexicon = lexicon
         self._allowed = allowed
         self._mend = _Mender(lexicon.vocabulary()) if approximate else None
-        self.name = "dictionary 1" if approximate else "dictionary 1 exact"
+        self.name = "dictionary 2" if approximate else "dictionary 2 exact"
 
     def tag(self, text: str) -> list[Mention]:
         """The mentions of concepts in a text."""
@@ -100,53 +114,76 @@ class DictionaryTagger:
 
     def _find(self, phrase: list[Word], text_tokens: Sequence[Token], mentions: list[Mention]) -> None:
         """Add the mentions in words that no mark parts."""
-        mended_indices: set[int] = set()
-        word_texts = [word.text for word in phrase]
-        if self._mend is not None:
-            for word_index, word_text in enumerate(word_texts):
-                mended_text = self._mend(word_text)
-                if mended_text != word_text:
-                    word_texts[word_index] = mended_text
-                    mended_indices.add(word_index)
-        content_indices = [word_index for word_index, word_text in enumerate(word_texts) if word_text not in DEGREES]
-        content_words = (
-            [word_texts[word_index] for word_index in content_indices]
-            if len(content_indices) < len(word_texts)
-            else None
-        )
-        content_positions = {word_index: content_index for content_index, word_index in enumerate(content_indices)}
-        name_start = 0
-        while name_start < len(word_texts):
-            word_count = self._lexicon.longest_name(word_texts, name_start)
-            name_end, name_key = name_start + word_count, " ".join(word_texts[name_start : name_start + word_count])
-            if content_words is not None and name_start in content_positions:
-                content_count = self._lexicon.longest_name(content_words, content_positions[name_start])
-                if (
-                    content_count
-                    and (content_end := content_indices[content_positions[name_start] + content_count - 1] + 1)
-                    > name_end
-                ):
-                    name_end, name_key = (
-                        content_end,
-                        " ".join(
-                            content_words[content_positions[name_start] : content_positions[name_start] + content_count]
-                        ),
-                    )
-            if name_end == name_start:
-                name_start += 1
+        words = _Words(phrase, *self._mended([word.text for word in phrase]))
+        first_mention = len(mentions)
+        start = 0
+        while start < len(phrase):
+            end, name_key = self._longest_name(words, start)
+            candidates = self._rank(name_key, words.is_mended(start, end)) if end > start else ()
+            if not candidates or not _is_complete(phrase, start, end):
+                start += 1
                 continue
-            candidates = self._rank(name_key, not mended_indices.isdisjoint(range(name_start, name_end)))
-            if candidates and _is_complete(phrase, name_start, name_end):
-                mentions.append(
-                    Mention(
-                        text_tokens[phrase[name_start].token].start,
-                        text_tokens[phrase[name_end - 1].token].end,
-                        candidates,
-                    )
-                )
-                name_start = name_end
-            else:
-                name_start += 1
+            if start > 1 and words.texts[start - 1] in CONJUNCTIONS:
+                self._add_joined(words, start - 2, name_key.split(), False, text_tokens, mentions, first_mention)
+            mentions.append(_mention(phrase, start, end, candidates, text_tokens))
+            start = end
+            if end + 1 < len(phrase) and words.texts[end] in CONJUNCTIONS:
+                joined = self._add_joined(words, end + 1, name_key.split(), True, text_tokens, mentions, first_mention)
+                start = end + 2 if joined else end
+
+    def _mended(self, texts: list[str]) -> tuple[list[str], frozenset[int]]:
+        """The words with their typos corrected, and which they were."""
+        if self._mend is None:
+            return texts, frozenset()
+        mended_texts = [self._mend(text) for text in texts]
+        changed = (index for index, text in enumerate(texts) if mended_texts[index] != text)
+        return mended_texts, frozenset(changed)
+
+    def _longest_name(self, words: _Words, start: int) -> tuple[int, str]:
+        """Where the longest name that begins at a word ends, and its key: of all words, or without those that may stand
+        inside a name.
+        """
+        count = self._lexicon.longest_name(words.texts, start)
+        end, name_key = start + count, " ".join(words.texts[start : start + count])
+        content_start = words.content_positions.get(start)
+        if content_start is not None and len(words.content_texts) < len(words.texts):
+            content_count = self._lexicon.longest_name(words.content_texts, content_start)
+            if content_count:
+                content_end = words.content_indices[content_start + content_count - 1] + 1
+                if content_end > end:
+                    end = content_end
+                    name_key = " ".join(words.content_texts[content_start : content_start + content_count])
+        return end, name_key
+
+    def _add_joined(
+        self,
+        words: _Words,
+        index: int,
+        name_words: list[str],
+        is_after: bool,
+        text_tokens: Sequence[Token],
+        mentions: list[Mention],
+        first_mention: int,
+    ) -> bool:
+        """Add the word at `index`, which "and" joins to a name, where it makes a name with a part of that one: "pleural
+        and pericardial effusions", "the aorta is tortuous and calcified". Returns whether it does.
+        """
+        word = words.texts[index]
+        if is_after and self._longest_name(words, index)[0] > index + 1:
+            return False
+        for count in range(len(name_words) - 1, 0, -1):
+            parts = [*name_words[:count], word] if is_after else [word, *name_words[-count:]]
+            candidates = self._rank(" ".join(parts), False)
+            if not candidates:
+                continue
+            joined = _mention(words.phrase, index, index + 1, candidates, text_tokens)._replace(is_part=True)
+            if not is_after and len(mentions) > first_mention and mentions[-1].end > joined.start:
+                if mentions[-1].start != joined.start:
+                    return False
+                mentions.pop()
+            mentions.append(joined)
+            return True
+        return False
 
     @lru_cache(maxsize=100_000)  # noqa: B019  a tagger lives as long as its process
     def _rank(self, name_key: str, is_mended: bool) -> tuple[Candidate, ...]:
@@ -166,9 +203,39 @@ class DictionaryTagger:
             reverse=True,
         )
         return tuple(
-            Candidate(entry.concept.cui, self._lexicon.preferred[entry.concept.cui], closeness, entry.concept.types)
+            Candidate(
+                entry.concept.cui,
+                self._lexicon.preferred[entry.concept.cui],
+                closeness,
+                entry.concept.types,
+                entry.concept.organ,
+                entry.alias,
+            )
             for (closeness, _), entry in ranked_entries[:MAX_CANDIDATES]
         )
+
+
+class _Words:
+    """The words of a phrase for looking up names: all, and without those that may stand inside a name."""
+
+    def __init__(self, phrase: Sequence[Word], texts: list[str], mended_indices: frozenset[int]) -> None:
+        self.phrase = phrase
+        self.texts = texts
+        self._mended_indices = mended_indices
+        self.content_indices = [index for index, text in enumerate(texts) if text not in SKIPPED_WITHIN]
+        self.content_texts = [texts[index] for index in self.content_indices]
+        self.content_positions = {index: position for position, index in enumerate(self.content_indices)}
+
+    def is_mended(self, start: int, end: int) -> bool:
+        """Whether a typo was corrected in one of these words."""
+        return not self._mended_indices.isdisjoint(range(start, end))
+
+
+def _mention(
+    phrase: Sequence[Word], start: int, end: int, candidates: tuple[Candidate, ...], text_tokens: Sequence[Token]
+) -> Mention:
+    """The mention of the words from `start` up to `end`."""
+    return Mention(text_tokens[phrase[start].token].start, text_tokens[phrase[end - 1].token].end, candidates)
 
 
 def dictionary(lexicon: Lexicon, allowed: Callable[[tuple[str, ...]], bool], argument: str = "") -> DictionaryTagger:

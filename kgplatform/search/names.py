@@ -49,7 +49,7 @@ def _by_own_words(graph: Graph, name: str) -> GraphConcept | None:
     """The graph's concept that the platform's words for findings call so ("pneumothorax"), where its own name is
     another.
     """
-    from kgplatform.construct.pipeline import own_words
+    from kgplatform.construct.open_lexicon import own_words
 
     for cui in {word.cui: None for word in own_words() if word.name.casefold() == name.casefold()}:
         for row in graph.read(queries.get("search/find_concept"), name=cui, words=f'"{cui}"'):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from kgplatform.construct.judgement import Decision, Judgement, Tagged, Verdict
 from kgplatform.construct.language_model import consent, prompt, reply
@@ -69,6 +70,8 @@ class LLMJudge:
     def __init__(self, settings: LLMSettings, rules: Rules, cache: Cache, *, credentialed: bool = True) -> None:
         consent.check_consent(settings.url, credentialed=credentialed, consent=settings.remote_consent)
         self.name = f"{settings.model} prompt {prompt.HASH}"
+        self.model = settings.model
+        self.endpoint = urlsplit(settings.url).netloc
         self.concurrency = settings.concurrency
         self.usage = Usage()
         self._settings = settings
@@ -159,7 +162,7 @@ class LLMJudge:
             reports_text = counted(usage.reports, "reports")
             raise Refused(
                 f"the language model has answered none of {reports_text}{usage._reasons()}",
-                "Check the model, the endpoint and max_tokens; without --llm the rules decide.",
+                "Check the model, the endpoint and max_tokens, or leave out --llm for this model.",
             )
 
     def _ask(self, task_text: str, question_text: str, candidate_cuis: set[str]) -> ModelAnswer:

@@ -16,7 +16,7 @@ from kgplatform.batches import GraphBatch
 from kgplatform.construct.default_exam import ReportsWithExam
 from kgplatform.construct.lexicon import Lexicon
 from kgplatform.construct.modality import CHEST_RADIOGRAPH, UNKNOWN, Exam, Modality, exam_of
-from kgplatform.construct.pipeline import own_words
+from kgplatform.construct.open_lexicon import own_words
 from kgplatform.construct.report import Report
 from kgplatform.construct.select import SelectedReports
 from kgplatform.construct.semantic_types import Allowed

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 from PIL import Image
 
-from kgplatform.assess.agreement import ICC, icc, weighted_kappa
+from kgplatform.assess.agreement import ICC, cohen_kappa, icc, weighted_kappa
 from kgplatform.assess.picture import Thumbnails, thumbnail
 from kgplatform.assess.sample import ConceptItem, ImageItem, RatedConcept, Sample
 from kgplatform.assess.score import score_ratings
@@ -53,6 +53,25 @@ class TestAgreement:
     @pytest.mark.parametrize("ratings", [[], [[1, 2]], [[1], [2]], [[3, 3], [3, 3]]])
     def test_icc_is_undefined_without_items_raters_or_variance(self, ratings: list[list[float]]) -> None:
         assert icc(ratings) == ICC(None, None)
+
+    def test_kappa_of_categories_is_that_of_a_worked_example(self) -> None:
+        counts = {("A", "A"): 5, ("A", "B"): 3, ("B", "A"): 12, ("B", "B"): 40}
+        pairs = [pair for pair, count in counts.items() for _ in range(count)]
+        expected = (8 * 17 + 52 * 43) / 60
+        assert cohen_kappa(*map(list, zip(*pairs, strict=True))) == pytest.approx((45 - expected) / (60 - expected))
+
+    @given(st.lists(st.tuples(st.sampled_from("PNU-"), st.sampled_from("PNU-")), max_size=40))
+    def test_kappa_of_categories_is_that_of_scikit_learn(self, pairs: list[tuple[str, str]]) -> None:
+        metrics = pytest.importorskip("sklearn.metrics")
+        first, second = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        if len({*first, *second}) < 2:
+            assert cohen_kappa(first, second) is None
+        else:
+            assert cohen_kappa(first, second) == pytest.approx(metrics.cohen_kappa_score(first, second))
+
+    def test_kappa_of_categories_needs_the_same_items(self) -> None:
+        with pytest.raises(ValueError, match="different numbers"):
+            cohen_kappa("PN", "P")
 
     def test_raters_who_agree_in_all_have_one(self) -> None:
         assert icc([[1, 1], [5, 5], [9, 9]]) == pytest.approx((1.0, 1.0))

@@ -75,7 +75,12 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         f"atexit.register(lambda: print('heavy:', *sorted(set({HEAVY!r}) & set(sys.modules))))\n"
         f"{MAIN}"
     )
-    for arguments in (["--help"], ["ingest", "medmkg", "--help"], ["query", "--help"]):
+    for arguments in (
+        ["--help"],
+        ["ingest", "medmkg", "--help"],
+        ["construct", "compare", "--help"],
+        ["query", "--help"],
+    ):
         outcome = run_in_subprocess(program, *arguments, home=tmp_path)
         assert outcome.code == 0
         assert "Usage: " in outcome.out

@@ -13,8 +13,9 @@ pytest.importorskip("torch")
 from kgp_models.generator.generate import Decoding
 from kgplatform import stats
 from kgplatform.assess import rating
-from kgplatform.cli import assess, embed, generate, pairs, vqa
+from kgplatform.cli import assess, construct_compare, embed, generate, pairs, vqa
 from kgplatform.cli import stats as stats_command
+from kgplatform.construct import compare
 from kgplatform.datasets import pair_making
 from kgplatform.search import embed as embedding
 from kgplatform.vqa import explain
@@ -32,6 +33,7 @@ def _default(function: Callable[..., Any], parameter: str) -> Any:
         (assess.sample_command, rating.write_rating_sample, ["images", "concepts", "max_images", "seed"]),
         (vqa.explain_question, explain.explain_by_graph, ["hops", "cap", "images", "own_words"]),
         (pairs.pairs, pair_making.make_pairs, ["seed", "require_images"]),
+        (construct_compare.compare_command, compare.compare_judges, ["limit"]),
         (stats_command.stats, stats.collect_stats, ["top"]),
     ],
 )

@@ -13,7 +13,8 @@ from kgplatform.batches import Reject
 from kgplatform.construct.annotate import Annotation, Conflicts, annotate
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.metamaplite import MetaMapLite
-from kgplatform.construct.pipeline import build_tagger, open_reports, own_words
+from kgplatform.construct.open_lexicon import own_words
+from kgplatform.construct.pipeline import build_tagger, open_reports
 from kgplatform.construct.report import Report
 from kgplatform.construct.semantic_types import Allowed
 from kgplatform.construct.settings import ConstructionSettings, find_settings_file, read_settings

@@ -1,0 +1,313 @@
+"""What a report says of a finding in addition to its stance: side, location, severity, size, change, acuity.
+
+The words are in `attribute_words.tsv`. Neighbouring words make a group ("small left basilar"). A group describes
+
+1. the finding whose noun phrase it is in ("small left [effusion]"), or whose name it is a part of;
+2. else the finding before it in the clause, and those joined to that one by "and" ("[atelectasis] and [effusion] at the
+   left base", "the [effusion] is small");
+3. else, for side, location and change, the findings after it ("in the left lung there is a [nodule]").
+
+Anatomy is described by nothing: it is what others are located at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from kgplatform.construct.attribute_table import ANY_WORDS, MAX_ANY, Attribute, Phrase, phrases_by_word, ranks
+from kgplatform.construct.text import sentences
+from kgplatform.schema import Stance
+
+Values = dict[Attribute, list[Any]]
+LEFT, RIGHT, BILATERAL = "left", "right", "bilateral"
+MAX_GAP: Final = 4  # other words between a describing word and its finding
+MAX_LOOSE_GAP: Final = 8  # words between a word of change and its finding: "there has been interval improvement in …"
+MM: Final = {"mm": 1.0, "cm": 10.0}
+MAX_MM: Final = 1_000.0
+
+_TOKEN: Final = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|[^\w\s]|_+")
+_SIZE: Final = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(mm|cm)?(?:\s*(?:x|by|×)\s*(\d+(?:\.\d+)?)\s*(mm|cm)?)?"
+    r"(?:\s*(?:x|by|×)\s*(\d+(?:\.\d+)?)\s*(mm|cm)?)?(?<=[mc]m)(?![a-z])",
+    re.IGNORECASE,
+)
+_BREAKS: Final = frozenset([";", ":", ".", "but", "however", "although", "whereas", "while", "?", "!"])
+# Words of a group, or between it and its finding, that say nothing.
+_FILLERS: Final = frozenset(
+    "the a an and or to / - , sided side aspect aspects portion portions region regions area areas part parts of "  # noqa: SIM905
+    "his her this these that those greater more than less than".split()
+)
+_ARTICLES: Final = frozenset("the a an his her this these that those any some".split())  # noqa: SIM905
+# Words that end a noun phrase: a describing word before them is not about what follows.
+_BLOCKING: Final = frozenset(
+    "in at on of within from to by for along over under near above below with without and or nor is are was were be "  # noqa: SIM905
+    "been has have had may might could can likely possibly probably concerning suspicious compatible consistent due "
+    "secondary related versus vs which that there no not seen noted identified demonstrated present visualized remains "
+    "remain appears appear represents represent suggests suggest suggesting representing shows show demonstrates "
+    "demonstrate indicating indicates reflects reflecting causing obscuring overlying involving extending measuring "
+    "compared since following , ; : . ( ) ? ! than as if".split()
+)
+_ORGANS: Final = {  # locations that an organ's findings have by their names
+    "lung": ("lung",),
+    "pleura": ("pleura", "lung"),
+    "heart": ("heart",),
+    "vessel": ("aorta", "heart", "lung"),
+    "mediastinum": ("mediastinum",),
+    "diaphragm": ("diaphragm",),
+    "spine": ("spine",),
+}
+_JOINING: Final = frozenset([",", "and", "or", "/", "versus", "vs", "with", "&"])
+_DENIALS: Final = frozenset(["no", "not", "without", "never"])
+_CHANGED: Final = frozenset(["worse", "better"])
+
+
+class Described(NamedTuple):
+    """A mention for which attributes are wanted: its characters, whether it is a finding, the words of its concept's
+    name, which are no attributes ("left ventricular enlargement"), and its organ, which is no location of it.
+    """
+
+    start: int
+    end: int
+    is_finding: bool
+    name_words: frozenset[str]
+    organ: str = ""
+
+
+class _Word(NamedTuple):
+    text: str
+    start: int
+    end: int
+
+
+class _Group(NamedTuple):
+    """Neighbouring describing words: their phrases, and the words from `first` up to `last`."""
+
+    phrases: list[Phrase]
+    first: int
+    last: int
+
+
+def describe(text: str, mentions: Sequence[Described]) -> list[Values]:
+    """The attributes of each mention of a text; mentions are in order and do not overlap."""
+    described: list[Values] = [{} for _ in mentions]
+    first = 0
+    for sentence_start, sentence_end in sentences(text):
+        last = first
+        while last < len(mentions) and mentions[last].start < sentence_end:
+            last += 1
+        if last > first and any(mention.is_finding for mention in mentions[first:last]):
+            _Sentence(text, sentence_start, sentence_end, mentions[first:last], described[first:last]).describe()
+        first = last
+    return described
+
+
+class _Sentence:
+    """A sentence with its findings, whose attributes it fills in."""
+
+    def __init__(
+        self, text: str, start: int, end: int, mentions: Sequence[Described], values: Sequence[Values]
+    ) -> None:
+        self._text, self._start, self._end = text, start, end
+        self._mentions = mentions
+        self._values = values
+        self._words = [
+            _Word(match[0].lower(), match.start(), match.end()) for match in _TOKEN.finditer(text, start, end)
+        ]
+        self._mention_at: list[int] = self._mentions_by_word()  # for each word the mention that it is in, or -1
+
+    def _mentions_by_word(self) -> list[int]:
+        mention_at = []
+        number = 0
+        for word in self._words:
+            while number < len(self._mentions) and self._mentions[number].end <= word.start:
+                number += 1
+            inside = number < len(self._mentions) and self._mentions[number].start <= word.start
+            mention_at.append(number if inside else -1)
+        return mention_at
+
+    def describe(self) -> None:
+        """Find the groups of describing words and give each to its findings."""
+        for group in self._groups():
+            for number in self._described_by(group):
+                for phrase in group.phrases:
+                    self._add(number, self._unless_denied(phrase, group))
+        for size in _SIZE.finditer(self._text, self._start, self._end):
+            self._add_size(size)
+
+    def _groups(self) -> list[_Group]:
+        words, phrases_of = self._words, phrases_by_word()
+        groups: list[_Group] = []
+        index = 0
+        while index < len(words):
+            match = self._phrase_at(index) if words[index].text in phrases_of else None
+            if match is None:
+                index += 1
+                continue
+            phrase, last = match
+            own_mention = self._mention_at[index]
+            if own_mention >= 0 and self._mentions[own_mention].is_finding:
+                mention = self._mentions[own_mention]
+                if words[index].text not in mention.name_words and phrase.value not in _ORGANS.get(mention.organ, ()):
+                    self._add(own_mention, phrase)
+            elif groups and self._continues(groups[-1], index):
+                groups[-1].phrases.append(phrase)
+                groups[-1] = groups[-1]._replace(last=last)
+            else:
+                groups.append(_Group([phrase], index, last))
+            index = last
+        return groups
+
+    def _phrase_at(self, index: int) -> tuple[Phrase, int] | None:
+        for phrase in phrases_by_word()[self._words[index].text]:
+            last = self._match(phrase.words, index)
+            if last is not None:
+                return phrase, last
+        return None
+
+    def _match(self, phrase_words: Sequence[str], index: int) -> int | None:
+        """Where the words end that begin at `index` and are the phrase; None where they are not."""
+        words = self._words
+        for position, phrase_word in enumerate(phrase_words):
+            if phrase_word == ANY_WORDS:
+                rest = phrase_words[position + 1 :]
+                for skipped in range(1, MAX_ANY + 1):
+                    last = self._match(rest, index + skipped)
+                    if last is not None:
+                        return last
+                return None
+            if index >= len(words) or words[index].text != phrase_word:
+                return None
+            index += 1
+        return index
+
+    def _continues(self, group: _Group, index: int) -> bool:
+        """Whether only words that say nothing are between the group and the word at `index`."""
+        between = self._words[group.last : index]
+        return len(between) <= MAX_GAP and all(
+            word.text in _FILLERS and self._mention_at[group.last + offset] < 0 for offset, word in enumerate(between)
+        )
+
+    def _described_by(self, group: _Group) -> list[int]:
+        """The findings that a group is about."""
+        following = self._in_noun_phrase(group)
+        if following is not None:
+            return [following]
+        if all(phrase.attribute is Attribute.ACUITY for phrase in group.phrases):
+            return []
+        preceding = self._before(group.first)
+        if preceding:
+            return preceding
+        if any(phrase.attribute is Attribute.CHANGE for phrase in group.phrases):
+            return self._after(group.last, MAX_LOOSE_GAP)[:1]
+        if all(phrase.attribute in (Attribute.SIDE, Attribute.LOCATION) for phrase in group.phrases):
+            return self._after(group.last, len(self._words))
+        return []
+
+    def _in_noun_phrase(self, group: _Group) -> int | None:
+        has_change = any(phrase.attribute is Attribute.CHANGE for phrase in group.phrases)
+        others = 0
+        for index in range(group.last, len(self._words)):
+            mention = self._mention_at[index]
+            text = self._words[index].text
+            if mention >= 0:
+                if self._mentions[mention].is_finding:
+                    return mention
+                continue  # anatomy within the noun phrase: "left lower lobe [pneumonia]"
+            if text in _ARTICLES or text == "-" or text == "/":
+                continue
+            if has_change and text in ("in", "of") and index == group.last:
+                continue
+            others += 1
+            if text in _BLOCKING or text in _BREAKS or others > MAX_GAP:
+                return None
+        return None
+
+    def _before(self, first: int) -> list[int]:
+        """The finding before the word, and those joined to it."""
+        preceding: list[int] = []
+        expected = -1
+        for index in range(first - 1, -1, -1):
+            mention, text = self._mention_at[index], self._words[index].text
+            if text in _BREAKS:
+                break
+            if mention >= 0 and self._mentions[mention].is_finding:
+                if not preceding or (mention == preceding[-1] - 1 and expected == mention):
+                    preceding.append(mention)
+                    expected = -1
+                elif mention != preceding[-1]:
+                    break
+            elif preceding and text in _JOINING:
+                expected = preceding[-1] - 1
+            elif preceding and text in _BLOCKING:
+                break
+        return preceding
+
+    def _after(self, last: int, limit: int) -> list[int]:
+        """The findings after the word, up to the end of the clause."""
+        numbers: list[int] = []
+        for index in range(last, min(len(self._words), last + limit)):
+            mention = self._mention_at[index]
+            if self._words[index].text in _BREAKS:
+                break
+            if mention >= 0 and self._mentions[mention].is_finding and mention not in numbers:
+                numbers.append(mention)
+        return numbers
+
+    def _unless_denied(self, phrase: Phrase, group: _Group) -> Phrase:
+        """The phrase; "no increase" and "not worse" state no change."""
+        if phrase.attribute is not Attribute.CHANGE or phrase.value not in _CHANGED:
+            return phrase
+        before = [word.text for word in self._words[max(0, group.first - 2) : group.first]]
+        return phrase if _DENIALS.isdisjoint(before) else phrase._replace(value="unchanged")
+
+    def _add(self, number: int, phrase: Phrase) -> None:
+        values = self._values[number].setdefault(phrase.attribute, [])
+        if phrase.value not in values:
+            values.append(phrase.value)
+
+    def _add_size(self, size: re.Match[str]) -> None:
+        """Give a size to the finding after it in its noun phrase, or to the one before it."""
+        index = next((index for index, word in enumerate(self._words) if word.start >= size.start()), None)
+        if index is None:
+            return
+        last = next((i for i in range(index, len(self._words)) if self._words[i].start >= size.end()), len(self._words))
+        group = _Group([], index, last)
+        following = self._in_noun_phrase(group)
+        numbers = [following] if following is not None else self._before(index)[:1]
+        units = [unit for unit in size.groups()[1::2] if unit]
+        lengths = [float(length) * MM[units[-1].lower()] for length in size.groups()[::2] if length]
+        if numbers and 0 < max(lengths) <= MAX_MM:
+            self._values[numbers[0]].setdefault(Attribute.SIZE, []).append(max(lengths))
+
+
+def merge_values(mentions: Sequence[Mapping[Attribute, Sequence[Any]]], stance: Stance) -> dict[str, Any]:
+    """The properties of an edge whose evidence are these mentions.
+
+    Left and right make bilateral; of several severities, changes and acuities the one of the higher row of the table
+    counts; a size is the largest. What a NEGATIVE edge denies is the whole where one of its mentions does: then it has
+    no attributes. Where all deny a part alone ("no large effusion"), `only` names it.
+    """
+    merged: dict[str, Any] = {}
+    for attribute in Attribute:
+        stated = [values[attribute] for values in mentions if values.get(attribute)]
+        if not stated or (stance is Stance.NEGATIVE and len(stated) < len(mentions)):
+            continue
+        distinct = list(dict.fromkeys(value for values in stated for value in values))
+        if attribute is Attribute.SIDE:
+            merged[attribute.value] = distinct[0] if len(distinct) == 1 else BILATERAL
+        elif attribute is Attribute.LOCATION:
+            merged[attribute.value] = sorted(distinct)
+        elif attribute is Attribute.SIZE:
+            merged[attribute.value] = max(distinct)
+        else:
+            merged[attribute.value] = min(distinct, key=lambda value: ranks()[attribute, value])
+    if stance is Stance.NEGATIVE:
+        parts = [merged[part.value] for part in _PARTS if part.value in merged]
+        if parts:
+            merged["only"] = parts
+    return merged
+
+
+_PARTS: Final = (Attribute.SEVERITY, Attribute.ACUITY, Attribute.CHANGE)
