@@ -50,7 +50,12 @@ class NodeType:
 NODE_TYPES: Final = {
     node.label: node
     for node in (
-        NodeType("Image", "id", "a radiograph", ("path", "dataset", "view", "study_id", "subject_id")),
+        NodeType(
+            "Image",
+            "id",
+            "an image of a study",
+            ("path", "dataset", "view", "study_id", "subject_id", "modality", "region"),
+        ),
         NodeType("Concept", "cui", "a UMLS concept", ("name", "semantic_types")),
         NodeType("Entity", "id", "a RadGraph entity of one image", ("text", "kind", "presence")),
         NodeType("Thing", "id", "a node of a user's own graph; its type is a second label", ("name",)),

@@ -56,6 +56,8 @@ ConflictsOption = Annotated[
     Conflict | None,
     typer.Option(help="If a report has several stances to a concept: keep all, the strongest or the last."),
 ]
+ModalityOption = Annotated[str | None, typer.Option(help="The modality of reports that state none, e.g. CT.")]
+RegionOption = Annotated[str | None, typer.Option(help="The body region of reports that state none, e.g. head.")]
 Keep = Annotated[Path | None, typer.Option(help="Read only the studies of this selection (`kgp construct select`).")]
 RulesFile = Annotated[
     Path | None,
@@ -96,6 +98,8 @@ def run_command(
     views: Views = None,
     tagger: Tagger = None,
     rules: RulesFile = None,
+    modality: ModalityOption = None,
+    region: RegionOption = None,
     conflicts: ConflictsOption = None,
     keep: Keep = None,
     workers: Workers = None,
@@ -117,14 +121,12 @@ def run_command(
         lexicon=tuple(lexicon) if lexicon else None,
         graph_names=graph_names,
         own_words=own_words,
-        views=parse_views(views),
         tagger=tagger,
         rules=rules,
         conflicts=as_conflicts(conflicts),
-        keep=keep,
         workers=workers,
-        ray=ray,
     )
+    overrides = replace(overrides, views=parse_views(views), modality=modality, region=region, keep=keep, ray=ray)
     llm_overrides = LLMOverrides(model=llm, url=llm_url, concurrency=llm_concurrency)
     settings = construction_settings(kind_and_path, overrides, llm_overrides, remote_consent)
     rejects = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
@@ -145,6 +147,8 @@ class Overrides:
     views: tuple[str, ...] | None = None
     tagger: str | None = None
     rules: Path | None = None
+    modality: str | None = None
+    region: str | None = None
     conflicts: Conflicts | None = None
     keep: Path | None = None
     workers: int | None = None
@@ -198,6 +202,8 @@ def _print_construction(constructed: Constructed, as_json: bool) -> None:
     )
     echo(f"{counted(constructed.images, 'images have a concept', 'image has a concept')}")
     print_left_out(report.left_out)
+    for remark, remark_count in report.remarks.items():
+        echo(f"  {counted(remark_count, remark)}")
     for reject in report.first_rejects:
         echo(f"  {reject.path}, row {reject.row}: {reject.reason}")
     if not report.dry_run:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from kgplatform.construct.attribute_table import Attribute, certainty_of
 from kgplatform.construct.attributes import LEFT, RIGHT, Described, describe, merge_values
-from kgplatform.construct.judgement import Judge, Judgement, Relation, Tagged
+from kgplatform.construct.judgement import ExamJudge, Judge, Judgement, Relation, Tagged
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.senses import with_senses
 from kgplatform.construct.tagger import Candidate, Mention, Tagger, is_anatomy
@@ -96,7 +96,7 @@ def can_be_edge(candidate: Candidate) -> bool:
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
     """The report's edges (stage II)."""
     edges: dict[tuple[str, Relation], tuple[Candidate, list[MentionEvidence]]] = {}
-    verdict = judge.decide(sections)
+    verdict = judge.decide_for_exam(sections, report.exam) if isinstance(judge, ExamJudge) else judge.decide(sections)
     for judgement in _with_attributes(sections, verdict.judgements):
         chosen_concept, relation, evidence = judgement
         edges.setdefault((chosen_concept.cui, relation), (chosen_concept, []))[1].append(evidence)

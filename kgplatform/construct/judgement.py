@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from kgplatform.construct.modality import Exam
 from kgplatform.construct.tagger import Mention
 from kgplatform.schema import History, Stance
 
@@ -73,4 +74,13 @@ class Judge(Protocol):
 
     def decide(self, sections: Sequence[Tagged]) -> Verdict:
         """What the report of these sections says of its mentions."""
+        ...
+
+
+@runtime_checkable
+class ExamJudge(Protocol):
+    """A judge that also asks what kind of study the report is about."""
+
+    def decide_for_exam(self, sections: Sequence[Tagged], exam: Exam) -> Verdict:
+        """What the report of these sections, about that study, says of its mentions."""
         ...

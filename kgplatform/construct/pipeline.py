@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kgplatform import plugins, queries
 from kgplatform.batches import Reject
+from kgplatform.construct.default_exam import ReportsWithExam
 from kgplatform.construct.judgement import Judge
 from kgplatform.construct.language_model.consent import check_consent
 from kgplatform.construct.lexicon import Concept, Lexicon
@@ -58,6 +59,8 @@ def open_settings_reports(settings: ConstructionSettings) -> ReportSource:
     loader, and `InputError`.
     """
     reports = open_reports(settings.reports, settings.path, settings.views)
+    if settings.exam.is_stated:
+        reports = ReportsWithExam(reports, settings.exam)
     return reports if settings.keep is None else SelectedReports(reports, settings.keep)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from kgplatform.batches import Reject
+from kgplatform.construct.modality import UNKNOWN, Exam
 
 MORE_IMAGES: Final = "further images of a study: the first is taken"
 SECTIONS: Final = ("findings", "impression")  # what describes the image (appendix F.1); all else is left out
@@ -15,13 +16,16 @@ SECTIONS: Final = ("findings", "impression")  # what describes the image (append
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A study's report. `image` holds what the graph keeps of the study's image in addition to its id."""
+    """A study's report. `image` holds what the graph keeps of the study's image in addition to its id; `exam` is what
+    kind of study it is, as far as the source states it.
+    """
 
     study: str
     image_id: str
     sections: Mapping[str, str] = field(repr=False)  # never in a log: by name, in the report's order
     image: Mapping[str, str] = field(default_factory=dict)
     has_text: bool = True  # False where the source has no text at all: not even one without findings and impression
+    exam: Exam = UNKNOWN
 
 
 class ReportSource(Protocol):
@@ -54,6 +58,7 @@ class ReportSource(Protocol):
 
     def reports(self) -> Iterator[Report | Reject]:
         """Yield the reports. A source may also have `left_out`: once all are read, how many images or studies were not
-        asked for, by reason. Raises `InputError` where a file as a whole is unusable.
+        asked for, by reason; and `remarks`, what was read, but perhaps not as it was meant. Raises `InputError` where a
+        file as a whole is unusable.
         """
         ...

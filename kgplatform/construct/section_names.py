@@ -6,9 +6,12 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from kgplatform.construct.modality import is_exam_name
+
 FINDINGS, IMPRESSION, OTHER = "findings", "impression", "other"
 FORM: Final = "form"  # a header of the report's form, which announces no content
 ANATOMY: Final = "anatomy"  # a part of the body, within findings
+EXAM: Final = "exam"  # an exam's name ("CT HEAD:"), whose text is findings unless it stands under a comparison
 UNKNOWN: Final = "unknown"
 
 _NAMES: Final = {
@@ -37,6 +40,13 @@ _NAMES: Final = {
         "pulmonary vasculature", "lines", "tubes", "lines and tubes", "lines tubes", "lines tubes and devices",
         "devices",
         "support devices", "support apparatus", "tubes and lines", "hardware", "spine", "ribs", "other findings",
+        "brain", "brain parenchyma", "ventricles", "extra axial spaces", "skull", "calvarium", "orbits", "sinuses",
+        "paranasal sinuses", "mastoid air cells", "thyroid", "salivary glands", "liver", "gallbladder", "bile ducts",
+        "biliary tree", "pancreas", "spleen", "adrenals", "adrenal glands", "kidneys", "right kidney", "left kidney",
+        "kidneys and ureters", "bowel", "stomach", "appendix", "mesentery", "peritoneum", "retroperitoneum",
+        "lymph nodes", "bladder", "urinary bladder", "prostate", "uterus", "ovaries", "adnexa", "pelvis",
+        "alignment", "vertebrae", "vertebral bodies", "discs", "spinal cord", "spinal canal", "joints", "joint spaces",
+        "menisci", "ligaments", "tendons", "cartilage", "breasts", "right breast", "left breast",
     ),
 }  # fmt: skip
 KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names}
@@ -117,6 +127,8 @@ def header_kind(name: str) -> str | None:
             return kind
     if all(word in _OTHER_WORDS or word.isdigit() for word in words) and not _OTHER_MARKS.issuperset(words):
         return OTHER
+    if is_exam_name(name):
+        return EXAM
     return _kind_of_misspelling(" ".join(words))
 
 

@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 from kgplatform.construct.section_names import (
     ANATOMY,
     COMMON_WORDS,
+    EXAM,
     FINDINGS,
     FORM,
     IMPRESSION,
@@ -42,6 +43,7 @@ _BLOCK_TAG: Final = re.compile(
 )
 _TAG: Final = re.compile(r"</?[a-z][a-z0-9]{0,9}(?:\s[^<>]{0,200})?/?>", re.IGNORECASE)
 _SPACES: Final = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
+_COMPARED: Final = re.compile(r"compar|prior|previous|recommend", re.IGNORECASE)  # headers before other exams' names
 _PARAGRAPH: Final = re.compile(r"\n[^\S\n]*\n")
 
 _NAME: Final = r"[A-Za-z](?:[A-Za-z0-9 ,/&+()\[\]'’#_-]|\.(?=[A-Za-z:])){0,60}"
@@ -87,9 +89,13 @@ def plain_text(text: str) -> str:
     return text
 
 
-def split_sections(text: str) -> Iterator[Section]:
+@lru_cache(maxsize=4)  # of one report both the sections and the exam's name are read
+def split_sections(text: str) -> tuple[Section, ...]:
     """The parts of a report in order; what stands before the first header has an empty one."""
-    text = plain_text(text)
+    return tuple(_parts(plain_text(text)))
+
+
+def _parts(text: str) -> Iterator[Section]:
     start, kind, name = 0, OTHER, ""
     has_content = False
     for header in _headers(text):
@@ -97,19 +103,21 @@ def split_sections(text: str) -> Iterator[Section]:
             continue  # "LUNGS:" within the findings is a part of them
         if header.kind == UNKNOWN and has_content:
             continue
+        if header.kind == EXAM and (kind != OTHER or _COMPARED.search(name)):
+            continue
         yield Section(kind, name, text[start : header.start].strip())
         if header.kind == ANATOMY:
             start, kind, name = header.start, FINDINGS, ""
         else:
             start, name = header.end, header.name
-            kind = OTHER if header.kind in (UNKNOWN, FORM) else header.kind
+            kind = {UNKNOWN: OTHER, FORM: OTHER, EXAM: FINDINGS}.get(header.kind, header.kind)
         has_content |= kind != OTHER
     yield Section(kind, name, text[start:].strip())
 
 
 def sections(text: str) -> dict[str, str]:
     """Findings and impression of a report; parts of one kind are joined by an empty line."""
-    report_parts = [section for section in split_sections(text) if section.text]
+    report_parts = [section for section in split_sections(text) if section.text and not _is_dated_title(section)]
     section_texts = {
         kind: "\n\n".join(section.text for section in report_parts if section.kind == kind)
         for kind in (FINDINGS, IMPRESSION)
@@ -118,6 +126,11 @@ def sections(text: str) -> dict[str, str]:
     if not section_texts and (paragraphs := list(_paragraphs_without_header(report_parts))):
         section_texts = {FINDINGS: paragraphs[-1]}
     return section_texts
+
+
+def _is_dated_title(section: Section) -> bool:
+    """Whether it is an exam's name with a date alone: "CT HEAD: 3/4/2012"."""
+    return header_kind(section.header) == EXAM and not any(map(str.isalpha, section.text))
 
 
 def _paragraphs_without_header(report_parts: list[Section]) -> Iterator[str]:
@@ -225,6 +238,6 @@ def _inline_header(text: str, match: re.Match[str], headers_of_line: Counter[tup
 def _known_end(words: str) -> str:
     """The known name at the end of some words: "IMPRESSION" of "the lungs are clear IMPRESSION"."""
     name = words.strip()
-    while header_kind(name) in (None, UNKNOWN, ANATOMY) and " " in name:
+    while header_kind(name) in (None, UNKNOWN, ANATOMY, EXAM) and " " in name:
         name = name.partition(" ")[2].lstrip()
     return name

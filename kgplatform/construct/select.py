@@ -239,6 +239,7 @@ class SelectedReports:
         self._studies = read_choices(path)
         self._path = path
         self.left_out: Mapping[str, int] = {}
+        self.remarks: Mapping[str, int] = {}
         studies_digest = hashlib.sha256("\n".join(sorted(self._studies)).encode()).hexdigest()
         self.parameters: Mapping[str, Any] = {**source.parameters, "kept": studies_digest}
 
@@ -272,3 +273,4 @@ class SelectedReports:
                 dropped_count += 1
         drop_reasons = {"reports that the selection does not keep": dropped_count} if dropped_count else {}
         self.left_out = {**getattr(self._source, "left_out", {}), **drop_reasons}
+        self.remarks = dict(getattr(self._source, "remarks", {}))

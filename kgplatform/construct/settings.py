@@ -19,7 +19,8 @@ from kgplatform import files
 from kgplatform.construct.annotate import Conflicts
 from kgplatform.construct.language_model.consent import is_local
 from kgplatform.construct.language_model.settings import LLMSettings
-from kgplatform.errors import InputError
+from kgplatform.construct.modality import Exam, Modality, Region, modality_of, regions_of
+from kgplatform.errors import InputError, UsageError
 from kgplatform.yaml_settings import (
     AsList,
     Flag,
@@ -91,6 +92,10 @@ class ConstructionSettings(FromYAML):
     """The tagger's name, or NAME:ARGUMENT."""
     rules: Annotated[FilePath | None, HasValue()] = None
     """A table of your own rules of stance, in addition to the platform's; see docs/construct.md."""
+    modality: Annotated[Text | None, HasValue()] = None
+    """The modality of reports that state none, e.g. CT; as the loader has it by default."""
+    region: Annotated[Text | None, HasValue()] = None
+    """The region of the body of reports that state none, e.g. head; several as in chest+abdomen."""
     conflicts: Conflicts = Conflicts.keep
     """What becomes of a concept with several stances in one report: keep them all, the strongest, or the last."""
     keep: Annotated[FilePath | None, HasValue()] = None
@@ -105,6 +110,16 @@ class ConstructionSettings(FromYAML):
     """The language model that decides stances, in place of the rules."""
     remote_consent: NeverInFile[bool] = False
     """The user has said that reports may leave this machine."""
+
+    @property
+    def exam(self) -> Exam:
+        """What kind of study the reports are about that state none. Raises `UsageError` for an unknown value."""
+        exam = Exam(modality_of(self.modality or ""), regions_of(self.region or ""))
+        if self.modality is not None and exam.modality is None:
+            raise UsageError("this is no known modality", f"Known are {', '.join(Modality)}, and names such as MRI.")
+        if self.region is not None and not exam.regions:
+            raise UsageError("this is no known region of the body", f"Known are {', '.join(Region)}.")
+        return exam
 
 
 def find_settings_file(path: Path) -> Path:

@@ -6,6 +6,7 @@ So construction is a load like any other: a run named by what it reads and how, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -16,6 +17,7 @@ from kgplatform.batches import GraphBatch, NodeRef, Reject
 from kgplatform.construct.annotate import Annotation, properties
 from kgplatform.construct.language import is_english
 from kgplatform.construct.lexicon import ConceptRelation
+from kgplatform.construct.modality import Exam
 from kgplatform.construct.report import ReportSource
 from kgplatform.construct.spread import Done, Stages, annotated
 from kgplatform.errors import InputError
@@ -24,6 +26,9 @@ from kgplatform.wording import counted
 NO_TEXT: Final = "reports without text"
 NO_SECTIONS: Final = "reports with text, but without findings and impression"
 NOT_ENGLISH: Final = "reports not recognised as English, whose negations are not known"
+NO_REGION: Final = "reports without a stated region of the body, read as chest radiographs"
+OTHER_EXAM: Final = "reports of other studies than chest radiographs"
+MAX_EXAMS: Final = 20  # kinds of study that are counted by themselves, the commonest
 NO_CONCEPT: Final = "reports in which no concept was found"
 
 
@@ -94,6 +99,7 @@ class Construction:
         image_ids: set[str] = set()
         last_batch: GraphBatch | None = None
         self._reports_read = self._reports_with_content = 0
+        exam_counts: Counter[Exam] = Counter()
         annotations = self._with_progress(annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray))
         while chunk := list(islice(annotations, size)):
             batch = GraphBatch(
@@ -102,6 +108,7 @@ class Construction:
             for annotation in chunk:
                 if isinstance(annotation, Annotation):
                     self._reports_read += 1
+                    exam_counts[annotation.report.exam] += 1
                     self._add(batch, annotation)
             batch.stated_edges = len(batch.edges)
             concept_cuis.update(cui for label, cui in batch.nodes if label == "Concept")
@@ -116,6 +123,7 @@ class Construction:
             **getattr(self.reports, "left_out", {}),
             **last_batch.left_out,
         }  # known once all reports are read
+        last_batch.remarks = {**getattr(self.reports, "remarks", {}), **exam_remarks(exam_counts)}
         yield last_batch
         relation_rows = (source_row for ontology in self._ontologies for source_row in ontology.relations(concept_cuis))
         while relations := list(islice(relation_rows, size)):
@@ -159,6 +167,25 @@ class Construction:
             batch.edges[image_node, relation.value, concept_node] = properties(
                 annotation, relation, evidence, self._stages.tagger
             )
+
+
+def exam_remarks(exam_counts: Mapping[Exam, int]) -> dict[str, int]:
+    """How many reports are of other studies than chest radiographs, by kind and the commonest first, and how many are
+    read as chest radiographs without stating it.
+    """
+    remarks: Counter[str] = Counter()
+    other_counts: Counter[str] = Counter()
+    for exam, report_count in exam_counts.items():
+        if not exam.assumed().is_chest_radiograph:
+            other_counts[exam.description] += report_count
+        elif not exam.regions:
+            remarks[NO_REGION] += report_count
+    commonest = sorted(other_counts.items(), key=lambda kind_count: (-kind_count[1], kind_count[0]))
+    for description, report_count in commonest[:MAX_EXAMS]:
+        remarks[f"{OTHER_EXAM}: {description}"] = report_count
+    for _, report_count in commonest[MAX_EXAMS:]:
+        remarks[f"{OTHER_EXAM}: further kinds"] += report_count
+    return dict(remarks)
 
 
 def _leave_out(batch: GraphBatch, reason: str) -> None:

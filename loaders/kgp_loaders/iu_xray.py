@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from kgplatform import files
 from kgplatform.batches import Reject
+from kgplatform.construct.modality import CHEST_RADIOGRAPH
 from kgplatform.construct.report import MORE_IMAGES, Report
 from kgplatform.errors import InputError
 from kgplatform.schema import image_id
@@ -40,7 +41,7 @@ class IUXray:
     """The studies as a `kgplatform.construct.report.ReportSource`. Raises `InputError` where the file is missing."""
 
     kind = "iu-xray"
-    version = 1
+    version = 2
     credentialed = False  # published without a licence agreement
 
     def __init__(
@@ -79,7 +80,7 @@ class IUXray:
 
     def _reports(self, entry: _Entry) -> Iterator[Report]:
         """The report with its first image, if there is one, or with each."""
-        image_properties = {"dataset": DATASET, "study_id": entry.study}
+        image_properties = {"dataset": DATASET, "study_id": entry.study, **CHEST_RADIOGRAPH.properties()}
         path_entries = [{"path": f"images/{image_name}"} for image_name in entry.images]
         if not self.every_image and len(path_entries) > 1:
             self.left_out[MORE_IMAGES] += len(path_entries) - 1
@@ -90,6 +91,7 @@ class IUXray:
                 {"findings": entry.text},
                 {**image_properties, **path_entry},
                 has_text=bool(entry.text.strip()),
+                exam=CHEST_RADIOGRAPH,
             )
 
     def _document(self) -> dict[str, list[Any]]:

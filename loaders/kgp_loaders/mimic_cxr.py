@@ -26,6 +26,7 @@ from kgp_loaders.records import records
 from kgp_loaders.views import ViewFilter
 from kgplatform import files
 from kgplatform.batches import Reject
+from kgplatform.construct.modality import CHEST_RADIOGRAPH
 from kgplatform.construct.report import MORE_IMAGES, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
@@ -76,7 +77,7 @@ class MIMICCXR:
     """
 
     kind = "mimic-cxr"
-    version = 1
+    version = 2
 
     def __init__(
         self, folder: Path, views: Sequence[str] = VIEWS, splits: Sequence[str] = (), *, every_image: bool = False
@@ -208,9 +209,15 @@ class MIMICCXR:
                 "subject_id": image.subject,
                 "view": image.view,
                 "path": self._image_path(image),
+                **CHEST_RADIOGRAPH.properties(),
             }
             yield Report(
-                image.study, f"I{image.study}", report_sections, image_properties, has_text=bool(report_text.strip())
+                image.study,
+                f"I{image.study}",
+                report_sections,
+                image_properties,
+                has_text=bool(report_text.strip()),
+                exam=CHEST_RADIOGRAPH,
             )
 
     def _text(self, image: _Image) -> str | Reject:

@@ -23,6 +23,7 @@ from kgp_loaders.tabular import open_table
 from kgp_loaders.views import ViewFilter
 from kgplatform import files
 from kgplatform.batches import Reject
+from kgplatform.construct.modality import CHEST_RADIOGRAPH
 from kgplatform.construct.report import MORE_IMAGES, SECTIONS, Report
 from kgplatform.errors import InputError
 
@@ -43,7 +44,7 @@ class OpenI:
     """
 
     kind = "openi"
-    version = 1
+    version = 2
     credentialed = False  # published without a licence agreement
 
     def __init__(self, folder: Path, views: Sequence[str] = VIEWS, *, every_image: bool = False) -> None:
@@ -122,9 +123,17 @@ class OpenI:
             self.left_out[MORE_IMAGES] += len(image_names) - 1
         for image_name in image_names if self.every_image else (image_names or [""])[:1]:
             view = images.get(image_name, "") if self.every_image or len(self.views) == 1 else ""
-            image = {"dataset": DATASET, "study_id": uid, "path": image_name, **({"view": view} if view else {})}
+            view_property = {"view": view} if view else {}
+            image = {"dataset": DATASET, "study_id": uid, "path": image_name} | view_property
             has_text = any(text.strip() for text in sections.values())
-            yield Report(uid, f"I{uid}", sections, image, has_text=has_text)
+            yield Report(
+                uid,
+                f"I{uid}",
+                sections,
+                image | CHEST_RADIOGRAPH.properties(),
+                has_text=has_text,
+                exam=CHEST_RADIOGRAPH,
+            )
 
 
 def _by_number(xml_path: Path) -> tuple[int, str]:

@@ -2,10 +2,15 @@
 
     id,text,image                                   study-1,"FINDINGS: …",images/1.png
     {"id": "study-1", "findings": "…", "impression": "…", "image": "images/1.png", "view": "AP", "subject": "7"}
+    id,modality,exam,text                           study-2,CT,CT HEAD W/O CONTRAST,"FINDINGS: …"
 
 `text`, whose sections are found by their headers, `findings` and `impression` unchanged, or all of them: a column of a
 section counts before the same section of the text, and `last_paragraph` where there is no section. A value such as NaN
 or None, as pandas writes a missing one, is empty. Texts may have several lines. JSON may also be one list of objects.
+
+What kind of study a report is about is taken from the column of the modality (and of the region), then from the image
+where that is a DICOM file below the table's folder, from the column of the exam's name, and from the report's own
+header or title. Such a DICOM file is taken to stay as it is: it is no part of the run's identity.
 
 The file's name without its ending is the data set. An image's id is `I` and 18 digits made of data set and report id,
 so that two data sets do not share one.
@@ -18,6 +23,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
@@ -29,10 +35,14 @@ from kgp_loaders.table_text import check_utf8, text_problem
 from kgp_loaders.tabular import FIRST_LINES, detect_layout
 from kgp_loaders.views import ViewFilter
 from kgplatform.batches import Reject
+from kgplatform.construct.dicom_exam import exam_of_dicom, is_dicom_file
+from kgplatform.construct.exam_header import exam_text
+from kgplatform.construct.modality import UNKNOWN, Exam, exam_of, modality_of, regions_of
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
 from kgplatform.files import MAX_DOCUMENT, open_regular_file, read_json, require_file
+from kgplatform.radiograph import resolve_image_path
 from kgplatform.schema import image_id
 
 logger = logging.getLogger(__name__)
@@ -45,7 +55,16 @@ COLUMNS: Final = {
     "path": ("image", "image_path", "path", "filename"),
     "view": ("view", "projection", "view_position"),
     "subject_id": ("subject", "subject_id", "patient", "patient_id"),
-}
+    "modality": ("modality", "imaging_modality", "study_modality", "exam_modality", "modalities_in_study"),
+    "exam": (
+        "exam", "examination", "exam_name", "exam_description", "exam_type", "study_description", "study_type",
+        "study_name", "type_of_exam", "procedure", "procedure_name", "procedure_description", "series_description",
+    ),
+    "region": (
+        "region", "body_region", "body_part", "body_part_examined", "anatomy", "anatomical_region", "anatomic_region",
+    ),
+}  # fmt: skip
+EXAM_ROLES: Final = ("modality", "exam", "region")
 FIRST_OBJECTS: Final = 1_000  # of JSON, whose names are looked at for a column of text
 MAX_WHOLE: Final = 1 << 53  # up to which a floating-point number has all whole numbers
 MAX_ID: Final = 200  # characters
@@ -59,11 +78,15 @@ _ROUNDED: Final = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _BETWEEN_WORDS: Final = re.compile(r"[\s_.-]+")
 
 
+@lru_cache(maxsize=10_000)
 def _column_key(column: str) -> str:
     """A column's name without what people write between its words: Study ID, study-id and StudyID are one name."""
     return _BETWEEN_WORDS.sub("", column).casefold()
 
 
+NO_MODALITY: Final = "rows whose modality is none that is known, such as CR, CT or MRI"
+NO_REGION: Final = "rows whose region of the body is none that is known, such as chest or head"
+NO_HEADER: Final = "DICOM files whose header cannot be read"
 _ROLES: Final = {_column_key(name): role for role, names in COLUMNS.items() for name in names}
 
 
@@ -71,7 +94,7 @@ class Reports:
     """The file as a `kgplatform.construct.report.ReportSource`. Raises `InputError` where it is missing."""
 
     kind = "reports"
-    version = 1
+    version = 2
     credentialed = True  # not known
 
     def __init__(self, path: Path, views: Sequence[str] = ()) -> None:
@@ -81,11 +104,13 @@ class Reports:
         self.dataset = path.stem
         self.views = tuple(views)
         self.left_out: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
         self.parameters: Mapping[str, Any] = {"dataset": self.dataset, "views": list(self.views)}
 
     def reports(self) -> Iterator[Report | Reject]:
         """Yield the reports. Raises `InputError` for a file without the columns, or that is not UTF-8 throughout."""
         self.left_out.clear()
+        self.remarks.clear()
         previous_ids: set[str] = set()
         numbered_rows = _json_rows(self.path) if self.path.suffix.lower() in _JSON else _table_rows(self.path)
         view_filter = ViewFilter(self.views)
@@ -122,13 +147,41 @@ class Reports:
         image_properties = {
             field_name: record[field_name] for field_name in ("path", "view", "subject_id") if record.get(field_name)
         }
+        exam = self._exam(record)
         return Report(
             study_id,
             image_id(self.dataset, study_id),
             {name: section_texts[name] for name in SECTIONS if name in section_texts},
-            {"dataset": self.dataset, "study_id": study_id, **image_properties},
+            {"dataset": self.dataset, "study_id": study_id, **image_properties, **exam.properties()},
             has_text=bool(texts),
+            exam=exam,
         )
+
+    def _exam(self, record: Mapping[str, str]) -> Exam:
+        """What kind of study the row is about; a value that is not recognised is counted, and then not used."""
+        exam = Exam(modality_of(record.get("modality", "")), regions_of(record.get("region", "")))
+        if "modality" in record and exam.modality is None:
+            self.remarks[NO_MODALITY] += 1
+        if "region" in record and not exam.regions:
+            self.remarks[NO_REGION] += 1
+        if not exam.is_complete:
+            exam = exam.completed_by(self._image_exam(record.get("path", "")))
+        if not exam.is_complete:
+            exam = exam.completed_by(exam_of(record.get("exam", "")))
+        if not exam.is_complete:
+            exam = exam.completed_by(exam_of(exam_text(record.get("text", ""))))
+        return exam
+
+    def _image_exam(self, image_path: str) -> Exam:
+        """What the header of the image states, where it is a DICOM file below the table's folder."""
+        dicom_path = resolve_image_path(self.path.parent, image_path)
+        if dicom_path is None or not is_dicom_file(dicom_path):
+            return UNKNOWN
+        exam = exam_of_dicom(dicom_path)
+        if exam is None:
+            self.remarks[NO_HEADER] += 1
+            return UNKNOWN
+        return exam
 
 
 def _present(value: str) -> str:
@@ -220,6 +273,8 @@ def _values_by_role(record: Mapping[str, Any]) -> Mapping[str, str] | str:
         value = next((value for value in values if _is_present(value)), None)
         if isinstance(value, float) and value.is_integer() and abs(value) < MAX_WHOLE:
             value = int(value)  # pandas writes a column of numbers with gaps so
+        if role in EXAM_ROLES:
+            value = _joined(value)
         if value is not None:
             values_by_role[role] = value
     if any(isinstance(value, bool) or not isinstance(value, str | int) for value in values_by_role.values()):
@@ -227,6 +282,13 @@ def _values_by_role(record: Mapping[str, Any]) -> Mapping[str, str] | str:
     texts_by_role = {role: str(value) for role, value in values_by_role.items()}
     problem = next((problem for text in texts_by_role.values() if (problem := text_problem(text))), None)
     return texts_by_role if problem is None else problem
+
+
+def _joined(value: object) -> str | None:
+    """The text of a value that says what was imaged, of a list all its texts; None where it is neither."""
+    if isinstance(value, list):
+        return ", ".join(text for text in value if isinstance(text, str)) or None
+    return value if isinstance(value, str) else None
 
 
 def _is_present(value: object) -> bool:

@@ -16,6 +16,7 @@ from kgplatform.construct.language_model import consent, prompt, reply
 from kgplatform.construct.language_model.cache import Cache, ModelAnswer
 from kgplatform.construct.language_model.client import Client, Refused, Unanswered
 from kgplatform.construct.language_model.settings import LLMSettings
+from kgplatform.construct.modality import CHEST_RADIOGRAPH, Exam
 from kgplatform.construct.stance import Rules
 from kgplatform.schema import Stance
 from kgplatform.wording import counted
@@ -84,13 +85,18 @@ class LLMJudge:
         self._began = time.monotonic()
 
     def decide(self, sections: Sequence[Tagged]) -> Verdict:
-        """What the model says of a report. Raises `Refused` where the endpoint can answer none."""
+        """What the model says of a report of a chest radiograph; see `decide_for_exam`."""
+        return self.decide_for_exam(sections, CHEST_RADIOGRAPH)
+
+    def decide_for_exam(self, sections: Sequence[Tagged], exam: Exam) -> Verdict:
+        """What the model says of a report about such a study. Raises `Refused` where the endpoint can answer none."""
         if not any(mentions for _, _, mentions in sections):
             return Verdict(self.name, [])
         question_text = prompt.report_prompt(sections)
-        cache_key = self._key(question_text)
+        cache_key = self._key(question_text, exam)
         model_answer = self._answer(
             cache_key,
+            prompt.task(exam),
             question_text,
             {candidate.cui for _, _, mentions in sections for mention in mentions for candidate in mention.candidates},
         )
@@ -104,17 +110,19 @@ class LLMJudge:
         self._client.close()
         self._cache.close()
 
-    def _key(self, question_text: str) -> str:
+    def _key(self, question_text: str, exam: Exam) -> str:
         decisive_inputs = [
             self._settings.model,
             self._settings.temperature,
             self._settings.max_tokens,
-            prompt.HASH,
+            prompt.task_hash(exam),
             question_text,
         ]
         return hashlib.sha256(json.dumps(decisive_inputs).encode()).hexdigest()
 
-    def _answer(self, cache_key: str, question_text: str, candidate_cuis: set[str]) -> ModelAnswer | None:
+    def _answer(
+        self, cache_key: str, task_text: str, question_text: str, candidate_cuis: set[str]
+    ) -> ModelAnswer | None:
         """The answer, kept or asked for; None where there is none to be had."""
         cached_answer = self._cache.get(cache_key)
         with self._lock:
@@ -128,7 +136,7 @@ class LLMJudge:
         if is_abandoned:
             return None
         try:
-            new_answer = self._ask(question_text, candidate_cuis)
+            new_answer = self._ask(task_text, question_text, candidate_cuis)
         except (Unanswered, reply.ReplyError) as error:
             self._fall_back(cache_key, str(error))
             return None
@@ -157,10 +165,10 @@ class LLMJudge:
                 "Check the model, the endpoint and max_tokens, or leave out --llm for this model.",
             )
 
-    def _ask(self, question_text: str, candidate_cuis: set[str]) -> ModelAnswer:
+    def _ask(self, task_text: str, question_text: str, candidate_cuis: set[str]) -> ModelAnswer:
         """Ask, and once more where the answer cannot be read."""
         messages: list[Mapping[str, str]] = [
-            {"role": "system", "content": prompt.TASK},
+            {"role": "system", "content": task_text},
             {"role": "user", "content": question_text},
         ]
         token_counts = [0, 0]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kgplatform.construct.judgement import Tagged
+from kgplatform.construct.modality import CHEST_RADIOGRAPH, Exam, Modality
 
 START: Final = "***start***"
 END: Final = "***end***"
@@ -40,6 +41,36 @@ Your answer could not be read: {{reason}}. Answer again with the block alone, fr
 such as (C0000000, Positive).
 """
 HASH: Final = hashlib.sha256(f"{TASK}\0{AGAIN}\0format 1".encode()).hexdigest()[:12]
+
+_CHEST_STUDY: Final = "a chest radiograph"
+_CHEST_IMAGE: Final = "a radiograph"
+_STUDIES: Final = {
+    Modality.XR: "a radiograph",
+    Modality.CT: "a CT",
+    Modality.MR: "an MRI",
+    Modality.US: "an ultrasound",
+    Modality.MG: "a mammogram",
+    Modality.NM: "a nuclear-medicine study",
+    Modality.PT: "a PET study",
+    Modality.RF: "a fluoroscopy",
+    Modality.XA: "an angiography",
+}
+
+
+def task(exam: Exam = CHEST_RADIOGRAPH) -> str:
+    """The task for a report of that kind of study: `TASK`, where it is read as that of a chest radiograph."""
+    exam = exam.assumed()
+    if exam.is_chest_radiograph:
+        return TASK
+    study = _STUDIES.get(exam.modality, "a study") if exam.modality is not None else "a study"
+    region_note = f" ({', '.join(exam.region_names.split('+'))})" if exam.regions else ""
+    return TASK.replace(_CHEST_STUDY, f"{study}{region_note}").replace(_CHEST_IMAGE, study)
+
+
+def task_hash(exam: Exam = CHEST_RADIOGRAPH) -> str:
+    """What the key of a cached answer states of the task: `HASH` for chest radiographs."""
+    exam_task = task(exam)
+    return HASH if exam_task == TASK else hashlib.sha256(f"{HASH}\0{exam_task}".encode()).hexdigest()[:12]
 
 
 def report_prompt(sections: Sequence[Tagged]) -> str:

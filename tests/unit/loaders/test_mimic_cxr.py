@@ -57,6 +57,8 @@ def test_a_study_has_its_first_ap_image_and_its_sections(tmp_path: Path) -> None
         "subject_id": "10000001",
         "view": "AP",
         "path": f"files/p10/p10000001/s50000001/{synthetic_dicom_id(1)}.jpg",
+        "modality": "XR",
+        "region": "chest",
     }
 
 

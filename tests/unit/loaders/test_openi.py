@@ -65,6 +65,8 @@ def test_a_study_with_a_frontal_image_is_a_report(tmp_path: Path) -> None:
         "study_id": "1",
         "path": "1_IM-0001.dcm.png",
         "view": "Frontal",
+        "modality": "XR",
+        "region": "chest",
     }
 
 
@@ -102,9 +104,10 @@ def test_every_image_of_the_xml_form(tmp_path: Path) -> None:
     (tmp_path / "9.xml").write_text(XML.format(uid="9"), encoding="utf-8")
     (tmp_path / "8.xml").write_text(re.sub("<parentImage[^>]*>", "", XML.format(uid="8")), encoding="utf-8")
     image_reports = [report for report in OpenI(tmp_path, every_image=True).reports() if isinstance(report, Report)]
+    chest_radiograph = {"modality": "XR", "region": "chest"}
     assert [(report.study, dict(report.image)) for report in image_reports] == [
-        ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0001"}),
-        ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0002"}),
+        ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0001", **chest_radiograph}),
+        ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0002", **chest_radiograph}),
     ]
     first_report, second_report = _read_openi(OpenI(tmp_path))[0].values()
     assert (first_report.image["path"], second_report.image["path"]) == ("", "CXR9_IM-0001")
@@ -160,7 +163,8 @@ def test_the_xml_form_gives_the_same_kind_of_report(tmp_path: Path) -> None:
     assert not rejects
     assert list(reports) == ["9", "10"]
     assert reports["9"].sections == {"findings": "Lungs & heart are clear.", "impression": "No effusion."}
-    assert reports["9"].image == {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0001"}
+    image_properties = {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0001"}
+    assert reports["9"].image == {**image_properties, "modality": "XR", "region": "chest"}
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>' + XML.format(uid="1").replace("pain", "&b;")

@@ -101,7 +101,7 @@ def test_a_selection_is_written_read_and_used(tmp_path: Path) -> None:
     assert selected_source.parameters != report_source.parameters
     assert (selected_source.kind, selected_source.version, selected_source.credentialed, selected_source.files) == (
         "reports",
-        1,
+        2,
         True,
         (table_path,),
     )

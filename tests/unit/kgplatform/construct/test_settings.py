@@ -35,6 +35,16 @@ def test_a_value_that_is_nearly_right_is_suggested(construct_data_folder: Path) 
     assert raised.value.hint == "Did you mean strongest? The value is strongst. See docs/construct.md."
 
 
+def test_modality_and_region_of_reports_that_state_none(construct_data_folder: Path) -> None:
+    settings = read_settings(_write_settings(construct_data_folder, "path: .\nmodality: MRI\nregion: abdomen+pelvis"))
+    assert settings.exam.properties() == {"modality": "MR", "region": "abdomen+pelvis"}
+    assert not read_settings(_write_settings(construct_data_folder, "path: .")).exam.is_stated
+    for line, message in (("modality: Spoken", "no known modality"), ("region: Midwest", "no known region")):
+        with pytest.raises(UsageError, match=message) as raised:
+            _ = read_settings(_write_settings(construct_data_folder, f"path: .\n{line}")).exam
+        assert "CT" in raised.value.hint or "chest" in raised.value.hint
+
+
 OUTSIDE = [
     ("path: /etc/passwd", "path points outside"),
     ("path: ..", "path points outside"),
