@@ -1,14 +1,14 @@
-"""How well construction finds what OpenI's human indexers found: all heads of their MeSH codes, sides, severities, places.
+"""How well construction finds what OpenI's human indexers found: the heads of their MeSH codes, with the attributes.
 
     python -m benchmarks.construct.mesh --data $KGP_DATA_DIR [--part held-out] [--previous FILE]
 
-Gold are the codes of `openi_xray`, such as `Opacity/lung/upper lobe/right/streaky`: a head, then anatomy, side and other
-qualifiers. `settings/mesh_heads.tsv` says which concepts state a head. `normal` and `No Indexing` are no findings. Two
-thirds of the reports (by a hash of the uid, see `benchmarks.construct.openi`) are for development. The lexicon is the one
-that comes with the package, as on an empty graph. Two readings:
+Gold are the codes of `openi_xray`, such as `Opacity/lung/upper lobe/right/streaky`: a head, then anatomy, side and
+other qualifiers. `settings/mesh_heads.tsv` says which concepts state a head; `normal` and `No Indexing` are left out.
+Two thirds of the reports (by a hash of the uid, see `benchmarks.construct.openi`) are for development. The lexicon is
+the one that comes with the package, as on an empty graph. Two readings:
 
     stance     some of the head's concepts is POSITIVE
-    indexers   or UNCERTAIN, and likely or one of several alternatives: so the indexers read, as the development part shows
+    indexers   or UNCERTAIN, and likely or one of several alternatives: as the development part shows, so they index
 
 Baselines: a regular expression a head with a plain negation before it in the sentence, and the k most common heads for
 every report, with the k that is best. `--previous FILE` scores stances that another engine wrote (`cui` and `stance` by

@@ -154,10 +154,13 @@ def _longest(
 class Lexicon:
     """Concepts by the keys of their names; find with `longest_name` or `entries`."""
 
-    def __init__(self, concepts: Iterable[Concept], same: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, concepts: Iterable[Concept], same: Iterable[tuple[str, str]] = (), *, one_per_meaning: bool = True
+    ) -> None:
         """Take in concepts; a concept may come several times, under different names; the first is the preferred one.
 
-        Of concepts with one meaning (`meanings`) one stands for all; `same` are pairs that the graph calls the same.
+        With `one_per_meaning`, one of the concepts of a meaning (`meanings`) stands for all; `same` are pairs that the
+        graph calls the same.
         """
         self._concepts: dict[str, NamedConcept] = {}
         self._own_names = OwnNames()
@@ -168,7 +171,9 @@ class Lexicon:
         self.names = 0
         for concept in concepts:
             self._add(concept)
-        self.aliases = representatives(self._concepts.values(), self._own_names, same)
+        self.aliases: dict[str, str] = {}  # by CUI the concept that stands for it
+        if one_per_meaning:
+            self.aliases = representatives(self._concepts.values(), self._own_names, same)
         if self.aliases:
             self._replace_aliases()
 

@@ -17,6 +17,7 @@ from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.meanings import one_to_one
 from kgplatform.construct.open_lexicon import OpenRelations, ontology_names, own_words
+from kgplatform.construct.open_lexicon.terms import ANY, CHEST
 from kgplatform.construct.report import ReportSource
 from kgplatform.construct.select import SelectedReports
 from kgplatform.construct.semantic_types import Allowed, types_by_name
@@ -32,6 +33,7 @@ from kgplatform.settings import Settings as Platform
 from kgplatform.wording import counted
 
 logger = logging.getLogger(__name__)
+DICTIONARY: Final = "dictionary"  # the tagger that has a lexicon for each region
 
 
 def construction(
@@ -47,8 +49,13 @@ def construction(
     if settings.own_words:
         ontologies.append(OpenRelations())
     name_lexicon = build_lexicon(settings, graph)
-    stages = Stages(build_tagger(settings.tagger, name_lexicon), judge, settings.conflicts)
+    taggers = [build_tagger(settings.tagger, name_lexicon)]
     lexicon_hash = {"lexicon": name_lexicon.sha256()}
+    if settings.own_words and settings.tagger.partition(":")[0] == DICTIONARY:
+        other_lexicon = build_lexicon(settings, graph, ANY)
+        taggers.append(build_tagger(settings.tagger, other_lexicon))
+        lexicon_hash["other_lexicon"] = other_lexicon.sha256()
+    stages = Stages(taggers[0], judge, settings.conflicts, taggers[-1] if len(taggers) > 1 else None)
     return Construction(
         reports, stages, lexicon_hash, ontologies, workers=settings.workers, ray=settings.ray, progress=progress
     )
@@ -101,16 +108,19 @@ def build_tagger(name: str, lexicon: Lexicon) -> Tagger:
 BY_NAMES: Final = ("construct", "radgraph", "generate")  # kinds of runs that find concepts by their names
 
 
-def build_lexicon(settings: ConstructionSettings, graph: Graph | None) -> Lexicon:
+def build_lexicon(settings: ConstructionSettings, graph: Graph | None, region: str = CHEST) -> Lexicon:
     """The graph's names first (not those that were found by names), then those that the settings name, and those of the
-    open ontologies. Without a graph the latter alone. Raises `InputError` for a file without names.
+    open ontologies. Without a graph the latter alone. For another region than the chest, the platform's own terms are
+    those that mean the same everywhere. Raises `InputError` for a file without names.
     """
     has_graph = graph is not None and settings.graph_names
     names_in_graph = graph_concepts(graph, BY_NAMES) if graph is not None and has_graph else ()
     same_concepts = _same_concepts(graph) if graph is not None and has_graph else ()
     names_of_ontologies = ontology_names() if settings.own_words else ()
-    lexicon = Lexicon(chain(names_in_graph, settings_concepts(settings), names_of_ontologies), same_concepts)
-    logger.info(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
+    named = chain(names_in_graph, settings_concepts(settings, region), names_of_ontologies)
+    lexicon = Lexicon(named, same_concepts)
+    if region == CHEST:
+        logger.info(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
     return lexicon
 
 
@@ -136,7 +146,7 @@ def graph_concepts(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
         )
 
 
-def settings_concepts(settings: ConstructionSettings) -> Iterator[Concept]:
+def settings_concepts(settings: ConstructionSettings, region: str = CHEST) -> Iterator[Concept]:
     """The names of the files of the settings, then the platform's own."""
     for lexicon_path in settings.lexicon:
         rejects: list[Reject] = []
@@ -159,4 +169,4 @@ def settings_concepts(settings: ConstructionSettings) -> Iterator[Concept]:
             problem = problem if rejects else "no row has a CUI and a name"
             raise InputError(f"it contains no concept name: {problem}", "Check the lexicon.", path=lexicon_path)
     if settings.own_words:
-        yield from own_words()
+        yield from own_words(region)

@@ -33,15 +33,20 @@ AHEAD: Final = 4  # chunks a process, or reports a thread, that are read before 
 class Stages:
     """Stage I and II with the settings that they need; it can be sent to another process."""
 
-    tagger: Tagger
+    tagger: Tagger  # for the chest
     judge: Judge
     conflicts: Conflicts = Conflicts.keep
+    other_tagger: Tagger | None = None  # for studies of other regions; None for the same one
 
     def __call__(self, row: Row) -> Done:
         """The annotation of a report; a rejected row stays one."""
         if isinstance(row, Reject):
             return row
-        return annotate(row, self.tagger, self.judge, self.conflicts)
+        return annotate(row, self.tagger_for(row), self.judge, self.conflicts)
+
+    def tagger_for(self, report: Report) -> Tagger:
+        """The tagger for the region that the report is about: in a CT of the head, a "mass" is none of the lung."""
+        return self.tagger if self.other_tagger is None or report.exam.assumed().is_chest else self.other_tagger
 
 
 def annotated(rows: Iterable[Row], stages: Stages, workers: int = 1, *, ray: bool = False) -> Iterator[Done]:

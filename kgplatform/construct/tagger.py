@@ -141,8 +141,8 @@ class DictionaryTagger:
     def _finding_over(
         self, words: _Words, start: int, end: int, candidates: tuple[Candidate, ...]
     ) -> tuple[int, int, tuple[Candidate, ...]]:
-        """The finding that begins within the name of anatomy and ends after it, as in "right [hemidiaphragm elevation]";
-        the anatomy where there is none.
+        """The finding that begins within the name of anatomy and ends after it: "right [hemidiaphragm elevation]". The
+        anatomy where there is none.
         """
         for later_start in range(start + 1, end):
             later_end, name_key = self._longest_name(words, later_start)
@@ -191,6 +191,8 @@ class DictionaryTagger:
         and pericardial effusions", "the aorta is tortuous and calcified". Returns whether it does.
         """
         word = words.texts[index]
+        if word in name_words:
+            return False
         if is_after and self._longest_name(words, index)[0] > index + 1:
             return False
         for count in range(len(name_words) - 1, 0, -1):

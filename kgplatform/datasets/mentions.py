@@ -28,7 +28,9 @@ def find_mentions(
     """
     concept_indices = {cui: position for position, cui in enumerate(knowledge.cuis)}
     settings = ConstructionSettings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
-    tagger = build_tagger("dictionary", Lexicon([*_names(knowledge), *settings_concepts(settings)]))
+    tagger = build_tagger(
+        "dictionary", Lexicon([*_names(knowledge), *settings_concepts(settings)], one_per_meaning=False)
+    )
     judge = rules()
     text_mentions = []
     for position, report_text in enumerate(texts):

@@ -38,7 +38,8 @@ class QuestionTagger:
             for cui, concept_name, edge_count in concept_rows
         ]
         settings = ConstructionSettings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
-        self._tagger = DictionaryTagger(Lexicon([*named_concepts, *settings_concepts(settings)]))
+        all_concepts = [*named_concepts, *settings_concepts(settings)]
+        self._tagger = DictionaryTagger(Lexicon(all_concepts, one_per_meaning=False))
 
     def concepts(self, text: str) -> list[int]:
         """The concepts that a text names, as places in `cuis`, in order, each once.

@@ -114,7 +114,7 @@ def test_the_stated_graph_is_written(graph: Graph) -> None:
         ("I4", "nodule", "SUGGESTIVE_OF", "malignancy", None, image_mode, 0.5, model_name, 1),
         ("I5", "edema", "LOCATED_AT", "lungs", None, image_mode, 0.5, model_name, 1),
     ]
-    link_method, entity_kind = "dictionary 1", "Observation"
+    link_method, entity_kind = "dictionary 2", "Observation"
     assert query_tuples(graph, ENTITIES)[:6] == [
         ("I1", "edema", entity_kind, "absent", EDEMA, "NEGATIVE", 1.0, link_method, report_mode),
         ("I1", "effusion", entity_kind, "present", EFFUSION, "POSITIVE", 1.0, link_method, report_mode),

@@ -75,10 +75,10 @@ def test_graphs_become_triplets_linked_to_the_graphs_concepts(
     ]
     assert all(record["p"].keys() == {"runs"} for record in entity_edges)
     assert [tuple(record.values()) for record in graph_with_concept_names.read(REFERS)] == [
-        ("Pleural effusion", "absent", "NEGATIVE", 1.0, "dictionary 1", EFFUSION),
-        ("edema", "uncertain", "UNCERTAIN", 1.0, "dictionary 1", EDEMA),
-        ("left lung", "present", "POSITIVE", 0.9, "dictionary 1", LUNG),
-        ("left lung", "present", "POSITIVE", 0.9, "dictionary 1", LUNG),
+        ("Pleural effusion", "absent", "NEGATIVE", 1.0, "dictionary 2", EFFUSION),
+        ("edema", "uncertain", "UNCERTAIN", 1.0, "dictionary 2", EDEMA),
+        ("left lung", "present", "POSITIVE", 0.9, "dictionary 2", LUNG),
+        ("left lung", "present", "POSITIVE", 0.9, "dictionary 2", LUNG),
     ]
     assert counts(graph_with_concept_names) == {"Image": 2, "Concept": 3, "Entity": 5}
 

@@ -54,10 +54,11 @@ def test_which_phrases_are_found(text: str, expected: list[tuple[str, str]]) -> 
 
 
 def test_candidates_come_with_the_closest_name_first_then_the_commonest_concept() -> None:
-    [mention] = TAGGER.tag("effusion")
+    tagger = DictionaryTagger(Lexicon(CONCEPTS, one_per_meaning=False), Allowed())
+    [mention] = tagger.tag("effusion")
     assert [candidate.cui for candidate in mention.candidates] == ["C2317432", "C0013687"]
     assert [candidate.score for candidate in mention.candidates] == [1.0, 1.0]
-    [corrected_mention] = TAGGER.tag("efusion")
+    [corrected_mention] = tagger.tag("efusion")
     assert [candidate.score for candidate in corrected_mention.candidates] == [0.8, 0.8]
 
 

@@ -54,7 +54,7 @@ class _FixedTagger:
 def test_the_concept_of_a_phrase_and_its_score(phrase: str, cui: str, score: float) -> None:
     concept_link = LINKER.link(phrase)
     assert concept_link is not None
-    assert (concept_link.cui, concept_link.method) == (cui, "dictionary 1")
+    assert (concept_link.cui, concept_link.method) == (cui, "dictionary 2")
     assert concept_link.score == pytest.approx(score)
 
 
@@ -69,7 +69,7 @@ def test_a_link_has_the_preferred_name_and_the_types() -> None:
         "Pleural effusion",
         ("Disease or Syndrome",),
         1.0,
-        "dictionary 1",
+        "dictionary 2",
     )
 
 
