@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -140,8 +141,12 @@ def _with_attributes(
 
 def _described(mention: Mention) -> Described:
     concept = mention.candidates[0]
-    name_words = frozenset(concept.name.casefold().split())
-    return Described(mention.start, mention.end, not is_anatomy(mention), name_words, concept.organ)
+    return Described(mention.start, mention.end, not is_anatomy(mention), _name_words(concept.name), concept.organ)
+
+
+@lru_cache(maxsize=100_000)
+def _name_words(name: str) -> frozenset[str]:
+    return frozenset(name.casefold().split())
 
 
 def _without_conflicts(edges: _Edges, conflicts: Conflicts) -> _Edges:

@@ -14,20 +14,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from kgplatform.construct.attribute_table import ANY_WORDS, MAX_ANY, Attribute, Phrase, phrases_by_word, ranks
-from kgplatform.construct.text import sentences
+from kgplatform.construct.text import MAX_REMEMBERED, SENTENCES, sentences, tokenize_text
 from kgplatform.schema import Stance
 
-Values = dict[Attribute, list[Any]]
+Values = Mapping[Attribute, Sequence[Any]]  # not to be changed: they are remembered by sentence
 LEFT, RIGHT, BILATERAL = "left", "right", "bilateral"
 MAX_GAP: Final = 4  # other words between a describing word and its finding
 MAX_LOOSE_GAP: Final = 8  # words between a word of change and its finding: "there has been interval improvement in …"
 MM: Final = {"mm": 1.0, "cm": 10.0}
 MAX_MM: Final = 1_000.0
 
-_TOKEN: Final = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|[^\w\s]|_+")
 _SIZE: Final = re.compile(
     r"(\d+(?:\.\d+)?)\s*(mm|cm)?(?:\s*(?:x|by|×)\s*(\d+(?:\.\d+)?)\s*(mm|cm)?)?"
     r"(?:\s*(?:x|by|×)\s*(\d+(?:\.\d+)?)\s*(mm|cm)?)?(?<=[mc]m)(?![a-z])",
@@ -58,6 +58,15 @@ _ORGANS: Final = {  # locations that an organ's findings have by their names
     "diaphragm": ("diaphragm",),
     "spine": ("spine",),
 }
+_AMOUNTS: Final = frozenset(  # "a small amount of", "a patchy area of"
+    "area areas amount amounts focus foci volume degree component components patch patches band bands size".split()  # noqa: SIM905
+)
+_EXPLAINS: Final = re.compile(
+    r"\b(?:represent\w*|reflect\w*|concerning|consistent|compatible|suggest\w*|suspicious|worrisome|versus|vs|or|likely"
+    r"|probabl[ey]|possibl[ey]|favor\w*|indicat\w*|thought|felt|secondary to|due to|related to)\b|/",
+    re.IGNORECASE,
+)
+_ENDS: Final = re.compile(r"[.;:]|\b(?:but|however|no|not|without|with)\b", re.IGNORECASE)
 _JOINING: Final = frozenset([",", "and", "or", "/", "versus", "vs", "with", "&"])
 _DENIALS: Final = frozenset(["no", "not", "without", "never"])
 _CHANGED: Final = frozenset(["worse", "better"])
@@ -75,12 +84,6 @@ class Described(NamedTuple):
     organ: str = ""
 
 
-class _Word(NamedTuple):
-    text: str
-    start: int
-    end: int
-
-
 class _Group(NamedTuple):
     """Neighbouring describing words: their phrases, and the words from `first` up to `last`."""
 
@@ -91,30 +94,46 @@ class _Group(NamedTuple):
 
 def describe(text: str, mentions: Sequence[Described]) -> list[Values]:
     """The attributes of each mention of a text; mentions are in order and do not overlap."""
-    described: list[Values] = [{} for _ in mentions]
+    described: list[Values] = []
     first = 0
-    for sentence_start, sentence_end in sentences(text):
+    for start, end in sentences(text):
         last = first
-        while last < len(mentions) and mentions[last].start < sentence_end:
+        while last < len(mentions) and mentions[last].start < end:
             last += 1
-        if last > first and any(mention.is_finding for mention in mentions[first:last]):
-            _Sentence(text, sentence_start, sentence_end, mentions[first:last], described[first:last]).describe()
+        if last > first:
+            relative = tuple(
+                [
+                    Described(mention.start - start, mention.end - start, *mention[2:])
+                    for mention in mentions[first:last]
+                ]
+            )
+            describe_sentence = _describe_sentence if end - start <= MAX_REMEMBERED else _describe
+            described.extend(describe_sentence(text[start:end], relative))
         first = last
     return described
+
+
+@lru_cache(maxsize=SENTENCES)
+def _describe_sentence(text: str, mentions: tuple[Described, ...]) -> tuple[Values, ...]:
+    return _describe(text, mentions)
+
+
+def _describe(text: str, mentions: tuple[Described, ...]) -> tuple[Values, ...]:
+    """The attributes of the mentions of a sentence."""
+    values: tuple[dict[Attribute, list[Any]], ...] = tuple({} for _ in mentions)
+    if any(mention.is_finding for mention in mentions):
+        _Sentence(text, mentions, values).describe()
+    return values
 
 
 class _Sentence:
     """A sentence with its findings, whose attributes it fills in."""
 
-    def __init__(
-        self, text: str, start: int, end: int, mentions: Sequence[Described], values: Sequence[Values]
-    ) -> None:
-        self._text, self._start, self._end = text, start, end
+    def __init__(self, text: str, mentions: Sequence[Described], values: Sequence[dict[Attribute, list[Any]]]) -> None:
+        self._text = text
         self._mentions = mentions
         self._values = values
-        self._words = [
-            _Word(match[0].lower(), match.start(), match.end()) for match in _TOKEN.finditer(text, start, end)
-        ]
+        self._words = tokenize_text(text)
         self._mention_at: list[int] = self._mentions_by_word()  # for each word the mention that it is in, or -1
 
     def _mentions_by_word(self) -> list[int]:
@@ -133,7 +152,8 @@ class _Sentence:
             for number in self._described_by(group):
                 for phrase in group.phrases:
                     self._add(number, self._unless_denied(phrase, group))
-        for size in _SIZE.finditer(self._text, self._start, self._end):
+        self._inherit()
+        for size in _SIZE.finditer(self._text):
             self._add_size(size)
 
     def _groups(self) -> list[_Group]:
@@ -141,30 +161,32 @@ class _Sentence:
         groups: list[_Group] = []
         index = 0
         while index < len(words):
-            match = self._phrase_at(index) if words[index].text in phrases_of else None
-            if match is None:
-                index += 1
-                continue
-            phrase, last = match
+            phrases, last = self._phrases_at(index) if words[index].text in phrases_of else ([], index + 1)
             own_mention = self._mention_at[index]
-            if own_mention >= 0 and self._mentions[own_mention].is_finding:
-                mention = self._mentions[own_mention]
-                if words[index].text not in mention.name_words and phrase.value not in _ORGANS.get(mention.organ, ()):
-                    self._add(own_mention, phrase)
-            elif groups and self._continues(groups[-1], index):
-                groups[-1].phrases.append(phrase)
+            if phrases and own_mention >= 0 and self._mentions[own_mention].is_finding:
+                for phrase in phrases:
+                    if not _is_in_name(phrase, words[index].text, self._mentions[own_mention]):
+                        self._add(own_mention, phrase)
+            elif phrases and groups and self._continues(groups[-1], index):
+                groups[-1].phrases.extend(phrases)
                 groups[-1] = groups[-1]._replace(last=last)
-            else:
-                groups.append(_Group([phrase], index, last))
+            elif phrases:
+                groups.append(_Group(phrases, index, last))
             index = last
         return groups
 
-    def _phrase_at(self, index: int) -> tuple[Phrase, int] | None:
+    def _phrases_at(self, index: int) -> tuple[list[Phrase], int]:
+        """The longest phrases that begin with the word, and where they end: "bibasilar" states side and location."""
+        phrases: list[Phrase] = []
+        longest = index + 1
         for phrase in phrases_by_word()[self._words[index].text]:
+            if phrases and len(phrase.words) < len(phrases[0].words):
+                break
             last = self._match(phrase.words, index)
             if last is not None:
-                return phrase, last
-        return None
+                phrases.append(phrase)
+                longest = last
+        return phrases, longest
 
     def _match(self, phrase_words: Sequence[str], index: int) -> int | None:
         """Where the words end that begin at `index` and are the phrase; None where they are not."""
@@ -215,7 +237,9 @@ class _Sentence:
                 if self._mentions[mention].is_finding:
                     return mention
                 continue  # anatomy within the noun phrase: "left lower lobe [pneumonia]"
-            if text in _ARTICLES or text == "-" or text == "/":
+            if text in _ARTICLES or text in _AMOUNTS or text == "-" or text == "/":
+                continue
+            if text == "of" and index and self._words[index - 1].text in _AMOUNTS:
                 continue
             if has_change and text in ("in", "of") and index == group.last:
                 continue
@@ -255,6 +279,20 @@ class _Sentence:
                 numbers.append(mention)
         return numbers
 
+    def _inherit(self) -> None:
+        """Let a diagnosis be where the finding is that it explains: "left basilar [opacity], likely [atelectasis]"."""
+        for number in range(1, len(self._mentions)):
+            previous, values = self._values[number - 1], self._values[number]
+            if not self._mentions[number].is_finding or not self._mentions[number - 1].is_finding:
+                continue
+            if Attribute.SIDE in values or Attribute.LOCATION in values:
+                continue
+            between = self._text[self._mentions[number - 1].end : self._mentions[number].start]
+            if _EXPLAINS.search(between) is not None and _ENDS.search(between) is None:
+                for attribute in (Attribute.SIDE, Attribute.LOCATION):
+                    if attribute in previous:
+                        values[attribute] = list(previous[attribute])
+
     def _unless_denied(self, phrase: Phrase, group: _Group) -> Phrase:
         """The phrase; "no increase" and "not worse" state no change."""
         if phrase.attribute is not Attribute.CHANGE or phrase.value not in _CHANGED:
@@ -280,6 +318,13 @@ class _Sentence:
         lengths = [float(length) * MM[units[-1].lower()] for length in size.groups()[::2] if length]
         if numbers and 0 < max(lengths) <= MAX_MM:
             self._values[numbers[0]].setdefault(Attribute.SIZE, []).append(max(lengths))
+
+
+def _is_in_name(phrase: Phrase, word: str, mention: Described) -> bool:
+    """Whether a word within a mention is a part of the concept's name, or says no more than its organ."""
+    if phrase.attribute is Attribute.LOCATION:
+        return phrase.value in _ORGANS.get(mention.organ, ())
+    return word in mention.name_words
 
 
 def merge_values(mentions: Sequence[Mapping[Attribute, Sequence[Any]]], stance: Stance) -> dict[str, Any]:

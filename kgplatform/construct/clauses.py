@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from kgplatform.construct.rule_table import FIRST_MENTION, MAX_MENTIONS
-from kgplatform.construct.tagger import Mention
 
 _APOSTROPHES: Final = "'’‘`´ʼ′"
 # A shorthand, a word with what follows its apostrophe, an arrow, a number, a dash, one other mark.
@@ -77,12 +76,22 @@ class SentenceWord(NamedTuple):
     end: int
 
 
-def sentence_words(text: str, start: int, end: int, mentions: Sequence[Mention]) -> list[SentenceWord]:
-    """The words of the sentence from `start` to `end`; the n-th of the mentions is one word, of private use."""
+class Span(Protocol):
+    """Characters of a text."""
+
+    @property
+    def start(self) -> int: ...  # noqa: D102
+
+    @property
+    def end(self) -> int: ...  # noqa: D102
+
+
+def sentence_words(text: str, mentions: Sequence[Span], column: int = 0) -> list[SentenceWord]:
+    """The words of a sentence, which begins at that column of its line. Mentions are single words, of private use."""
     words: list[SentenceWord] = []
     mention_number = 0
-    last_mention_end = start
-    for token in _TOKEN.finditer(text, start, end):
+    last_mention_end = 0
+    for token in _TOKEN.finditer(text):
         token_start, token_end = token.span()
         while mention_number < len(mentions) and mentions[mention_number].end <= token_start:
             mention_number += 1
@@ -93,11 +102,17 @@ def sentence_words(text: str, start: int, end: int, mentions: Sequence[Mention])
                 words.append(SentenceWord(character, mention.start, mention.end))
                 last_mention_end = mention.end
             continue
-        _add_token(words, token[0], token_start, token_end, text)
+        token_text = token[0]
+        if token_text.isalpha() and token_text not in _MONTHS:
+            lower_token = token_text.lower()
+            if lower_token not in _WITHOUT_APOSTROPHE:
+                words.append(SentenceWord(lower_token, token_start, token_end))
+                continue
+        _add_token(words, token_text, token_start, token_end, text, column)
     return words
 
 
-def _add_token(words: list[SentenceWord], token_text: str, start: int, end: int, text: str) -> None:
+def _add_token(words: list[SentenceWord], token_text: str, start: int, end: int, text: str, column: int) -> None:
     lower_token = token_text.lower()
     if lower_token in _SHORTHAND:
         words.append(SentenceWord(_SHORTHAND[lower_token], start, end))
@@ -107,7 +122,7 @@ def _add_token(words: list[SentenceWord], token_text: str, start: int, end: int,
     elif token_text[0].isdigit():
         words.append(SentenceWord(token_text, start, end))
     elif token_text in _LINE_BREAKS:
-        if words and words[-1].text not in _OPEN and _begins_line(text, start, end):
+        if words and words[-1].text not in _OPEN and _begins_line(text, start, end, column):
             words.append(SentenceWord(BREAK, start, end))
     elif token_text[:2] in ("--", "->") or token_text in _DASHES:
         words.append(SentenceWord(BREAK, start, end))
@@ -133,14 +148,15 @@ def _plain_words(word: str) -> tuple[str, ...]:
     return (auxiliary, "not") if auxiliary else (_GENITIVE.sub("", word),)
 
 
-def _begins_line(text: str, start: int, end: int) -> bool:
+def _begins_line(text: str, start: int, end: int, column: int) -> bool:
     """Whether the line break is one that the writer made: before a capitalised word, or, in capitals, after a short
     line; another one only wraps the text.
     """
     following = text[end : end + 60].lstrip(" \t\n")
     if not following[:1].isupper():
         return False
-    line_length = start - (text.rfind("\n", 0, start) + 1)
+    line_start = text.rfind("\n", 0, start)
+    line_length = column + start if line_start < 0 else start - line_start - 1
     return following[1:2].islower() or line_length < _SHORT_LINE
 
 

@@ -167,6 +167,7 @@ class Lexicon:
         self._own_tree: _Tree = {}
         self._entries: dict[str, LexiconEntry | list[LexiconEntry]] = {}
         self._reach: dict[str, int] = {}  # by first word: the most words that a key has after it
+        self.first_words: Collection[str] = self._reach.keys()
         self.preferred: dict[str, str] = {}  # by CUI: the first name that came
         self.names = 0
         for concept in concepts:

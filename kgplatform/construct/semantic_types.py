@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Final
 
 EXCLUDED: Final = {
@@ -43,6 +44,13 @@ _ANATOMY: Final = {
     "T030": "Body Space or Junction",
 }
 ANATOMY: Final = frozenset((*_ANATOMY, *_ANATOMY.values()))
+
+
+@lru_cache(maxsize=10_000)
+def are_anatomy(types: tuple[str, ...]) -> bool:
+    """Whether a concept of these types is a part of the body, and nothing else."""
+    return bool(types) and all(concept_type in ANATOMY for concept_type in types)
+
 
 # The suffixes of SNOMED CT names that state a type, for concepts whose semantic types are not known.
 _TAGS: Final = {

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -44,13 +44,14 @@ from kgplatform.construct.rule_table import (
     read_rules,
 )
 from kgplatform.construct.tagger import Mention, is_anatomy
-from kgplatform.construct.text import sentences
+from kgplatform.construct.text import MAX_REMEMBERED, SENTENCES, sentences
 from kgplatform.files import read_text
 from kgplatform.schema import Stance
 
 MAX_PHRASES: Final = 100_000  # of which it is remembered whether they name a finding
 NOT_WITHIN: Final = "not within"  # the rule's name where the mention itself has a "not"
 MIN_DENIAL: Final = 9  # characters of the shortest mention with a "not"
+MAX_COLUMN: Final = 100  # of a sentence's start: longer lines are long lines
 MAX_TABLE: Final = 1 << 20  # bytes of a user's table of rules
 
 
@@ -83,6 +84,15 @@ class _Match(NamedTuple):
     number: int  # of the rule in the table
     start: int
     end: int
+
+
+class _Phrase(NamedTuple):
+    """A mention as characters of its sentence."""
+
+    start: int
+    end: int
+    is_part: bool
+    is_anatomy: bool
 
 
 class _Sentence(NamedTuple):
@@ -124,7 +134,7 @@ class Rules:
         return Verdict(
             self.name,
             [
-                Judgement(section, mention, decision._replace(chosen=_sense(mention, senses)))
+                Judgement(section, mention, _with_sense(decision, mention, senses))
                 for section, section_text, mentions in sections
                 for mention, decision in zip(mentions, self.stances(section_text, mentions), strict=True)
             ],
@@ -133,28 +143,45 @@ class Rules:
     def stances(self, text: str, mentions: Sequence[Mention]) -> list[Decision]:
         """A decision for each mention of the text; mentions are in order."""
         decisions: list[Decision] = []
-        upcoming = iter(mentions)
-        mention = next(upcoming, None)
-        for sentence_start, sentence_end in sentences(text):
-            sentence_mentions = []
-            while mention is not None and mention.start < sentence_end:
-                sentence_mentions.append(mention)
-                mention = next(upcoming, None)
-            if sentence_mentions:
-                decisions.extend(self._in_sentence(text, sentence_start, sentence_end, sentence_mentions))
+        first = 0
+        for start, end in sentences(text):
+            last = first
+            while last < len(mentions) and mentions[last].start < end:
+                last += 1
+            if last == first:
+                continue
+            sentence = text[start:end]
+            phrases = tuple(
+                [
+                    _Phrase(mention.start - start, mention.end - start, mention.is_part, is_anatomy(mention))
+                    for mention in mentions[first:last]
+                ]
+            )
+            column = min(start - text.rfind("\n", 0, start) - 1, MAX_COLUMN) if "\n" in sentence else 0
+            decide = self._in_sentence if len(sentence) <= MAX_REMEMBERED else self._decide
+            decisions += [_moved(decision, start) for decision in decide(sentence, phrases, column)]
+            first = last
         return decisions
 
-    def _in_sentence(self, text: str, start: int, end: int, mentions: Sequence[Mention]) -> Iterator[Decision]:
-        is_neutral = [
-            not mention.is_part and self._is_neutral(text[mention.start : mention.end]) for mention in mentions
-        ]
-        denials = [_denial_within(text, mention) for mention in mentions]
-        named_mentions = [mention for mention, neutral in zip(mentions, is_neutral, strict=True) if not neutral]
-        words = sentence_words(text, start, end, named_mentions)
+    @lru_cache(maxsize=SENTENCES)  # noqa: B019  a table of rules lives as long as its process
+    def _in_sentence(self, text: str, phrases: tuple[_Phrase, ...], column: int) -> tuple[Decision, ...]:
+        return self._decide(text, phrases, column)
+
+    def _decide(self, text: str, phrases: Sequence[_Phrase], column: int) -> tuple[Decision, ...]:
+        """The decisions in a sentence that begins at that column of its line; cues are characters of the sentence."""
+        is_neutral = [not phrase.is_part and self._is_neutral(text[phrase.start : phrase.end]) for phrase in phrases]
+        named = [phrase for phrase, neutral in zip(phrases, is_neutral, strict=True) if not neutral]
+        words = sentence_words(text, named, column)
         matches = self._matches([word.text for word in words])
+        decisions = iter(self._named_decisions(text, named, words, matches))
+        return tuple(Decision(None) if neutral else next(decisions) for neutral in is_neutral)
+
+    def _named_decisions(
+        self, text: str, phrases: Sequence[_Phrase], words: Sequence[SentenceWord], matches: Sequence[_Match]
+    ) -> Iterator[Decision]:
+        denials = [_denial_within(text, phrase) for phrase in phrases]
         if not any(match.rule.effect in _DECIDING for match in matches):
-            for neutral, denial in zip(is_neutral, denials, strict=True):
-                yield Decision(None) if neutral else denial or Decision(Stance.POSITIVE)
+            yield from (denial or Decision(Stance.POSITIVE) for denial in denials)
             return
         sentence = self._with_clauses(text, words, matches)
         positions = {
@@ -162,18 +189,14 @@ class Rules:
             for position, word_text in enumerate(sentence.texts)
             if is_mention(word_text)
         }
-        number = 0
-        for mention, neutral, denial in zip(mentions, is_neutral, denials, strict=True):
-            if neutral:
-                yield Decision(None)
-                continue
-            if denial is not None:
-                number += 1
-                yield denial
-                continue
+        for number, (phrase, denial) in enumerate(zip(phrases, denials, strict=True)):
             position = positions.get(number % MAX_MENTIONS)
-            number += 1
-            yield Decision(Stance.POSITIVE) if position is None else _decision(mention, position, matches, sentence)
+            if denial is not None:
+                yield denial
+            elif position is None:
+                yield Decision(Stance.POSITIVE)
+            else:
+                yield _decision(phrase.is_anatomy, position, matches, sentence)
 
     def _with_clauses(self, text: str, words: Sequence[SentenceWord], matches: Sequence[_Match]) -> _Sentence:
         """The sentence of these words, with the ends of its clauses."""
@@ -218,9 +241,9 @@ class Rules:
         return [match for match in matches if not any(_covers(other, match) for other in matches)]
 
 
-def _decision(mention: Mention, position: int, matches: Sequence[_Match], sentence: _Sentence) -> Decision:
+def _decision(is_anatomy: bool, position: int, matches: Sequence[_Match], sentence: _Sentence) -> Decision:
     reaching = [match for match in matches if _reaches(match, position, sentence)]
-    if is_anatomy(mention):
+    if is_anatomy:
         reaching = [match for match in reaching if match.rule.effect in _OTHER]
     if not reaching:
         return Decision(Stance.POSITIVE)
@@ -277,7 +300,7 @@ def _stance(effect: Effect) -> Stance | None:
 _NOT: Final = re.compile(r"\bnot\b", re.IGNORECASE)
 
 
-def _denial_within(text: str, mention: Mention) -> Decision | None:
+def _denial_within(text: str, mention: _Phrase) -> Decision | None:
     """What a "not" within the mention says: the heart "is not enlarged"."""
     if mention.end - mention.start < MIN_DENIAL:
         return None
@@ -294,8 +317,22 @@ def _senses(mentions: Iterable[Mention]) -> frozenset[str]:
     return frozenset(mention.candidates[0].cui for mention in mentions if len(mention.candidates) == 1)
 
 
+def _moved(decision: Decision, start: int) -> Decision:
+    """The decision with its cue as characters of the text whose sentence begins at `start`."""
+    cue = decision.cue
+    if cue is None or not start:
+        return decision
+    return Decision(decision.stance, Cue(cue.rule, cue.start + start, cue.end + start), 0, decision.history)
+
+
+def _with_sense(decision: Decision, mention: Mention, senses: Collection[str]) -> Decision:
+    """The decision on the candidate that is meant: of several as good, one that the report names clearly, too."""
+    chosen = _sense(mention, senses) if len(mention.candidates) > 1 else 0
+    return decision._replace(chosen=chosen) if chosen else decision
+
+
 def _sense(mention: Mention, senses: Collection[str]) -> int:
-    """Which candidate is meant, by its index: of several as good by name, one that the report names clearly, too."""
+    """The index of the candidate that is meant."""
     best_score = mention.candidates[0].score
     for candidate_index, candidate in enumerate(mention.candidates):
         if candidate.score == best_score and candidate.cui in senses:

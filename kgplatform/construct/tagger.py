@@ -13,8 +13,8 @@ from typing import Final, NamedTuple, Protocol
 
 from kgplatform.construct.attribute_table import words_of_location, words_within_names
 from kgplatform.construct.lexicon import Lexicon, LexiconEntry, Word, key, key_words
-from kgplatform.construct.semantic_types import ANATOMY
-from kgplatform.construct.text import Token, tokenize_text
+from kgplatform.construct.semantic_types import are_anatomy
+from kgplatform.construct.text import MAX_REMEMBERED, SENTENCES, Token, sentences, tokenize_text
 from kgplatform.errors import UsageError
 
 MAX_CANDIDATES: Final = 10
@@ -47,7 +47,7 @@ class Candidate(NamedTuple):
     @property
     def is_anatomy(self) -> bool:
         """Whether the concept is a part of the body, and nothing else."""
-        return bool(self.types) and all(concept_type in ANATOMY for concept_type in self.types)
+        return are_anatomy(self.types)
 
 
 class Mention(NamedTuple):
@@ -101,10 +101,19 @@ class DictionaryTagger:
 
     def tag(self, text: str) -> list[Mention]:
         """The mentions of concepts in a text."""
-        return self.tag_tokens(tokenize_text(text))
+        mentions: list[Mention] = []
+        for start, end in sentences(text):
+            tag_sentence = self._tag_sentence if end - start <= MAX_REMEMBERED else self._tag_words
+            for mention_start, mention_end, candidates, is_part in tag_sentence(text[start:end]):
+                mentions.append(Mention(mention_start + start, mention_end + start, candidates, is_part))
+        return mentions
 
-    def tag_tokens(self, tokens: Sequence[Token]) -> list[Mention]:
-        """The mentions of concepts among tokens of a text."""
+    @lru_cache(maxsize=SENTENCES)  # noqa: B019  a tagger lives as long as its process
+    def _tag_sentence(self, sentence: str) -> tuple[Mention, ...]:
+        return self._tag_words(sentence)
+
+    def _tag_words(self, text: str) -> tuple[Mention, ...]:
+        tokens = tokenize_text(text)
         mentions: list[Mention] = []
         phrase: list[Word] = []
         for word in key_words(tokens):
@@ -115,14 +124,18 @@ class DictionaryTagger:
                 phrase = []
         if phrase:
             self._find(phrase, tokens, mentions)
-        return mentions
+        return tuple(mentions)
 
     def _find(self, phrase: list[Word], text_tokens: Sequence[Token], mentions: list[Mention]) -> None:
         """Add the mentions in words that no mark parts."""
         words = _Words(phrase, *self._mended([word.text for word in phrase]))
         first_mention = len(mentions)
         start = 0
+        first_words = self._lexicon.first_words
         while start < len(phrase):
+            if words.texts[start] not in first_words:
+                start += 1
+                continue
             end, name_key = self._longest_name(words, start)
             candidates = self._rank(name_key, words.is_mended(start, end)) if end > start else ()
             if end > start + 1 and candidates and candidates[0].is_anatomy:

@@ -30,6 +30,12 @@ _IRREGULAR: Final = {
 }  # fmt: skip
 
 
+RECENT: Final = 64  # texts whose words and sentences are remembered: several steps ask for those of one report
+# Reports repeat sentences ("No pneumothorax."), so steps remember what they made of a sentence. In memory alone.
+SENTENCES: Final = 50_000
+MAX_REMEMBERED: Final = 1_000  # characters of a sentence that is remembered
+
+
 class Token(NamedTuple):
     """A word, number or mark: lower case, and its position in the text."""
 
@@ -38,18 +44,22 @@ class Token(NamedTuple):
     end: int
 
 
-def tokenize_text(text: str) -> list[Token]:
+@lru_cache(maxsize=RECENT)
+def tokenize_text(text: str) -> tuple[Token, ...]:
     """The words, numbers and marks of a text, in order."""
-    return [
-        Token(token_match[0].lower(), token_match.start(), token_match.end()) for token_match in _TOKEN.finditer(text)
-    ]
+    return tuple([Token(match.group().lower(), *match.span()) for match in _TOKEN.finditer(text)])
 
 
-def sentences(text: str) -> Iterator[tuple[int, int]]:
+@lru_cache(maxsize=RECENT)
+def sentences(text: str) -> tuple[tuple[int, int], ...]:
     """Where each sentence begins and ends: at a full stop that ends one, at a blank line, and before a list's item.
 
     A full stop without a space ends a sentence, too, when a capital follows (reports are often typed so).
     """
+    return tuple(_sentences(text))
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
     sentence_start = 0
     for sentence_end in _ends(text):
         if text[sentence_start:sentence_end].strip():
