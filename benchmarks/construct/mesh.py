@@ -29,7 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.construct.openi import PARTS, figures, split_part
+from benchmarks.construct.openi import PARTS, figures, is_indexed, split_part
 from benchmarks.harness import record
 from kgplatform.cli.output import note
 from kgplatform.construct.annotate import Annotation, annotate
@@ -49,7 +49,6 @@ NO_FINDINGS: Final = frozenset({"normal", "No Indexing"})
 READINGS: Final = ("stance", "indexers")
 MIN_REPORTS: Final = 10  # of a head that is scored
 COMMON: Final = 40
-ALTERNATIVE_RULES: Final = frozenset({"versus", "one or the other", "one of three", "either"})
 RESAMPLES: Final = 1_000
 SIDES: Final = ("left", "right", "bilateral")
 SEVERITIES: Final = {  # the indexers' qualifier, and the values that state it
@@ -140,10 +139,8 @@ def stated_concepts(annotation: Annotation, reading: str) -> Stated:
     stated: Stated = {}
     for (concept, relation), evidence in annotation.edges.items():
         for mention in evidence:
-            is_indexed = relation is Stance.UNCERTAIN and (
-                mention.rule in ALTERNATIVE_RULES or "likely" in mention.attributes.get(Attribute.CERTAINTY, ())
-            )
-            if relation is Stance.POSITIVE or (reading == "indexers" and is_indexed):
+            counts = relation is Stance.UNCERTAIN and reading == "indexers" and is_indexed(mention)
+            if relation is Stance.POSITIVE or counts:
                 stated.setdefault(concept.cui, []).append(mention.attributes)
     return stated
 

@@ -7,7 +7,7 @@ Two thirds of the reports (by a hash of the uid) are for development; the rest i
 written without looking at it. A finding is predicted in one of two readings:
 
     stance     some of its concepts has a POSITIVE stance
-    indexers   or an UNCERTAIN one whose cue is "versus" or "probable" and the like: the indexers (so the development
+    indexers   or an UNCERTAIN one that is likely, or one of several alternatives: the indexers (so the development
                part shows) index both of "atelectasis versus infiltrate", which stays UNCERTAIN in the graph
 """
 
@@ -30,9 +30,10 @@ from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.openi import OpenI
 from kgplatform.batches import Reject
 from kgplatform.cli.output import note
-from kgplatform.construct.annotate import annotate
+from kgplatform.construct.annotate import MentionEvidence, annotate
+from kgplatform.construct.attribute_table import Attribute
 from kgplatform.construct.lexicon import Concept, Lexicon
-from kgplatform.construct.open_lexicon import own_words
+from kgplatform.construct.open_lexicon import ontology_names, own_words
 from kgplatform.construct.report import Report
 from kgplatform.construct.semantic_types import Allowed, types_by_name
 from kgplatform.construct.stance import rules
@@ -43,8 +44,7 @@ SETTINGS: Final = Path(__file__).parent / "settings" / "openi.yaml"
 RESULTS: Final = Path(__file__).parent / "results"
 PARTS: Final = ("development", "held-out")
 READINGS: Final = ("stance", "indexers")
-INDEXED_RULES: Final = frozenset({"versus", "one or the other"})
-INDEXED: Final = frozenset({"versus", "vs", "probable", "probably", "likely", "most likely"})
+ALTERNATIVE_RULES: Final = frozenset({"versus", "one or the other", "one of three", "either"})
 
 
 def split_part(uid: str) -> str:
@@ -52,18 +52,18 @@ def split_part(uid: str) -> str:
     return PARTS[int(hashlib.sha256(f"openi {uid}".encode()).hexdigest()[:8], 16) % 3 == 0]
 
 
+def is_indexed(mention: MentionEvidence) -> bool:
+    """Whether the indexers index a mention that is UNCERTAIN."""
+    return mention.rule in ALTERNATIVE_RULES or "likely" in mention.attributes.get(Attribute.CERTAINTY, ())
+
+
 def tagged_findings(report: Report, tagger: DictionaryTagger) -> dict[str, set[str]]:
     """The concepts that a report shows, in each reading."""
     cuis_by_reading: dict[str, set[str]] = {reading: set() for reading in READINGS}
     for (concept, stance), evidence in annotate(report, tagger, rules()).edges.items():
-        is_indexed = any(
-            mention.rule in INDEXED_RULES
-            or (mention.cue and report.sections[mention.section][slice(*mention.cue)].lower() in INDEXED)
-            for mention in evidence
-        )
         if stance is Stance.POSITIVE:
             cuis_by_reading["stance"].add(concept.cui)
-        if stance is Stance.POSITIVE or (stance is Stance.UNCERTAIN and is_indexed):
+        if stance is Stance.POSITIVE or (stance is Stance.UNCERTAIN and any(map(is_indexed, evidence))):
             cuis_by_reading["indexers"].add(concept.cui)
     return cuis_by_reading
 
@@ -108,7 +108,9 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
         }
     gold_findings = {
         uid: {
-            finding for finding, finding_settings in settings.items() if finding_settings["problem"] in report_problems
+            finding
+            for finding, finding_settings in settings.items()
+            if not report_problems.isdisjoint(finding_settings["problem"])
         }
         for uid, report_problems in problems_by_uid.items()
     }
@@ -150,7 +152,7 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
 
 
 def openi_lexicon_concepts(data: Path) -> list[Concept]:
-    """The lexicon of the issue: the graph's concept names, the open ontologies' labels, and the platform's words."""
+    """The names of the released MedMKG's concepts, labels of open ontologies, and the lexicon of the package."""
     source = MedMKG.find(data / "medmkg", None)
     names_by_cui: dict[str, str] = {}
     mention_counts: Counter[str] = Counter()
@@ -168,7 +170,7 @@ def openi_lexicon_concepts(data: Path) -> list[Concept]:
         for ontology_row in read_lexicon(data / "umls" / "open_ontology_cui_xrefs.tsv")
         if not isinstance(ontology_row, Reject)
     ]
-    return [*graph_concepts, *own_words()]
+    return [*graph_concepts, *own_words(), *ontology_names()]
 
 
 def main() -> int:

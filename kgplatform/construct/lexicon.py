@@ -167,7 +167,6 @@ class Lexicon:
         self._own_tree: _Tree = {}
         self._entries: dict[str, LexiconEntry | list[LexiconEntry]] = {}
         self._reach: dict[str, int] = {}  # by first word: the most words that a key has after it
-        self.first_words: Collection[str] = self._reach.keys()
         self.preferred: dict[str, str] = {}  # by CUI: the first name that came
         self.names = 0
         for concept in concepts:
@@ -242,6 +241,11 @@ class Lexicon:
         if representative is None:
             return entry
         return LexiconEntry(representative._replace(name=entry.concept.name), entry.name, entry.concept.cui)
+
+    @property
+    def first_words(self) -> Collection[str]:
+        """The words that keys begin with."""
+        return self._reach.keys()
 
     def __len__(self) -> int:
         """How many keys there are."""
