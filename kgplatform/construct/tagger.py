@@ -138,8 +138,9 @@ class DictionaryTagger:
                 continue
             end, name_key = self._longest_name(words, start)
             candidates = self._rank(name_key, words.is_mended(start, end)) if end > start else ()
-            if end > start + 1 and candidates and candidates[0].is_anatomy:
-                start, end, candidates = self._finding_over(words, start, end, candidates)
+            word_count = name_key.count(" ") + 1
+            if end > start + 1 and candidates and (candidates[0].is_anatomy or word_count < end - start):
+                start, end, candidates = self._better_within(words, start, end, candidates, word_count)
             if not candidates or not _is_complete(phrase, start, end):
                 start += 1
                 continue
@@ -151,15 +152,20 @@ class DictionaryTagger:
                 joined = self._add_joined(words, end + 1, name_key.split(), True, text_tokens, mentions, first_mention)
                 start = end + 2 if joined else end
 
-    def _finding_over(
-        self, words: _Words, start: int, end: int, candidates: tuple[Candidate, ...]
+    def _better_within(
+        self, words: _Words, start: int, end: int, candidates: tuple[Candidate, ...], word_count: int
     ) -> tuple[int, int, tuple[Candidate, ...]]:
-        """The finding that begins within the name of anatomy and ends after it: "right [hemidiaphragm elevation]". The
-        anatomy where there is none.
+        """The finding that a name within the words states better: one that begins within the name of anatomy and ends
+        after it ("right [hemidiaphragm elevation]"), or that needs no word left out ("displaced [rib fracture]").
         """
+        is_anatomy = candidates[0].is_anatomy
         for later_start in range(start + 1, end):
+            if words.texts[later_start] not in self._lexicon.first_words:
+                continue
             later_end, name_key = self._longest_name(words, later_start)
-            if later_end > end:
+            later_count = name_key.count(" ") + 1
+            is_whole = later_end == end and later_count == end - later_start and later_count >= word_count
+            if (is_anatomy and later_end > end) or (not is_anatomy and is_whole):
                 later = self._rank(name_key, words.is_mended(later_start, later_end))
                 if later and not later[0].is_anatomy:
                     return later_start, later_end, later
