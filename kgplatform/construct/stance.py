@@ -256,7 +256,8 @@ def _decision(is_anatomy: bool, position: int, matches: Sequence[_Match], senten
         key=lambda match: (_RANK[match.rule.effect], match.start - match.end, -match.number),
     )
     cue = Cue(match.rule.name, sentence.words[match.start].start, sentence.words[match.end - 1].end)
-    return Decision(_stance(match.rule.effect), cue, 0, _HISTORY.get(match.rule.effect))
+    history = None if is_anatomy else _HISTORY.get(match.rule.effect)
+    return Decision(_stance(match.rule.effect), cue, 0, history)
 
 
 def _covers(other: _Match, match: _Match) -> bool:
