@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from kgplatform.construct.attribute_table import Attribute, certainty_of
 from kgplatform.construct.attributes import LEFT, RIGHT, Described, describe, merge_values
-from kgplatform.construct.judgement import ExamJudge, Judge, Judgement, Relation, Tagged
+from kgplatform.construct.judgement import Judge, Judgement, Relation, Tagged
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.senses import with_senses
 from kgplatform.construct.tagger import Candidate, Mention, Tagger, is_anatomy
@@ -89,6 +89,7 @@ def tag(report: Report, tagger: Tagger) -> list[Tagged]:
     ]
 
 
+@lru_cache(maxsize=100_000)
 def can_be_edge(candidate: Candidate) -> bool:
     """Whether a stance to this concept is written: it has a CUI, and its name is not that of a section."""
     return candidate.name.casefold() not in HEADERS and CONCEPT_ID.fullmatch(candidate.cui) is not None
@@ -97,7 +98,8 @@ def can_be_edge(candidate: Candidate) -> bool:
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
     """The report's edges (stage II)."""
     edges: dict[tuple[str, Relation], tuple[Candidate, list[MentionEvidence]]] = {}
-    verdict = judge.decide_for_exam(sections, report.exam) if isinstance(judge, ExamJudge) else judge.decide(sections)
+    decide_for_exam = getattr(judge, "decide_for_exam", None)  # of an `ExamJudge`
+    verdict = judge.decide(sections) if decide_for_exam is None else decide_for_exam(sections, report.exam)
     for judgement in _with_attributes(sections, verdict.judgements):
         chosen_concept, relation, evidence = judgement
         edges.setdefault((chosen_concept.cui, relation), (chosen_concept, []))[1].append(evidence)
@@ -132,7 +134,9 @@ def _with_attributes(
         if relation is Stance.UNCERTAIN:
             cue_text = texts[section][slice(*cue_span)] if cue_span is not None else ""
             values = {**values, Attribute.CERTAINTY: [certainty_of(cue_text)]}
-        candidates = (chosen_concept, *(other for other in mention.candidates if other is not chosen_concept))
+        candidates = mention.candidates
+        if decision.chosen:
+            candidates = (chosen_concept, *(other for other in candidates if other is not chosen_concept))
         evidence = MentionEvidence(
             section, mention.start, mention.end, cue_span, candidates, rule, values, chosen_concept.alias
         )

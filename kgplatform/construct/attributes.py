@@ -118,6 +118,11 @@ def _describe_sentence(text: str, mentions: tuple[Described, ...]) -> tuple[Valu
     return _describe(text, mentions)
 
 
+def forget_sentences() -> None:
+    """Forget what was made of sentences, for measuring."""
+    _describe_sentence.cache_clear()
+
+
 def _describe(text: str, mentions: tuple[Described, ...]) -> tuple[Values, ...]:
     """The attributes of the mentions of a sentence."""
     values: tuple[dict[Attribute, list[Any]], ...] = tuple({} for _ in mentions)
@@ -301,6 +306,8 @@ class _Sentence:
         return phrase if _DENIALS.isdisjoint(before) else phrase._replace(value="unchanged")
 
     def _add(self, number: int, phrase: Phrase) -> None:
+        if phrase.attribute is Attribute.LOCATION and phrase.value in _ORGANS.get(self._mentions[number].organ, ()):
+            return  # the lung is no location of what is in the lung by its name
         values = self._values[number].setdefault(phrase.attribute, [])
         if phrase.value not in values:
             values.append(phrase.value)
@@ -321,10 +328,8 @@ class _Sentence:
 
 
 def _is_in_name(phrase: Phrase, word: str, mention: Described) -> bool:
-    """Whether a word within a mention is a part of the concept's name, or says no more than its organ."""
-    if phrase.attribute is Attribute.LOCATION:
-        return phrase.value in _ORGANS.get(mention.organ, ())
-    return word in mention.name_words
+    """Whether a word within a mention is a part of the concept's name; a location may be."""
+    return phrase.attribute is not Attribute.LOCATION and word in mention.name_words
 
 
 def merge_values(mentions: Sequence[Mapping[Attribute, Sequence[Any]]], stance: Stance) -> dict[str, Any]:
