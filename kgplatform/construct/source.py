@@ -158,13 +158,13 @@ class Construction:
         if not annotation.edges:  # an image without a concept is not a part of the graph
             _leave_out(batch, NO_CONCEPT)
             return
-        batch.nodes[image_node] = dict(annotation.report.image)
-        for (concept, relation), evidence in annotation.edges.items():
+        batch.nodes[image_node] = {**annotation.report.image, **_histories(annotation)}
+        for (concept, stance), evidence in annotation.edges.items():
             concept_node: NodeRef = ("Concept", concept.cui)
             type_properties = {"semantic_types": list(concept.types)} if concept.types else {}
             batch.nodes.setdefault(concept_node, {"name": concept.name, **type_properties})
-            batch.edges[image_node, relation.value, concept_node] = properties(
-                annotation, relation, evidence, self._stages.tagger
+            batch.edges[image_node, stance.value, concept_node] = properties(
+                annotation, stance, evidence, self._stages.tagger
             )
 
 
@@ -185,6 +185,14 @@ def exam_remarks(exam_counts: Mapping[Exam, int]) -> dict[str, int]:
     for _, report_count in commonest[MAX_EXAMS:]:
         remarks[f"{OTHER_EXAM}: further kinds"] += report_count
     return dict(remarks)
+
+
+def _histories(annotation: Annotation) -> dict[str, list[str]]:
+    """What the patient, or the family, had, as properties of the image."""
+    return {
+        history.value: sorted(f"{concept.name} ({concept.cui})" for concept in concepts)
+        for history, concepts in annotation.histories.items()
+    }
 
 
 def _leave_out(batch: GraphBatch, reason: str) -> None:

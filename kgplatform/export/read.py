@@ -22,7 +22,7 @@ from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph, Transaction
 from kgplatform.graph_names import concept_hint, image_hint, key_hint, relation_hint, run_hint
 from kgplatform.progress import Progress, no_progress
-from kgplatform.schema import History, Stance
+from kgplatform.schema import Stance
 from kgplatform.suggest import did_you_mean
 from kgplatform.wording import counted
 
@@ -153,9 +153,9 @@ def _read(transaction: Transaction, selection: Selection, report_progress: Progr
 
 def _conditions(transaction: Transaction, selection: Selection) -> _Conditions:
     """What the edges must be, apart from their ends; raises `NotFoundError` for an unknown relation or run."""
-    left_out = (stance for stance in STANCES if stance not in selection.stances)
-    histories = () if selection.relations is not None else tuple(History)  # they say nothing of an image
-    conditions: _Conditions = {"without": [PREDICTED, *left_out, *histories]}
+    conditions: _Conditions = {
+        "without": [PREDICTED, *(stance for stance in STANCES if stance not in selection.stances)]
+    }
     if selection.relations is not None:
         existing_relations = {
             relation_row["relation"]

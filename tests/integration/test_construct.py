@@ -76,6 +76,29 @@ def test_reports_become_stances_with_evidence(graph: Graph, kgp: Kgp, openi_repo
             )  # fmt: skip
 
 
+def test_findings_have_attributes_and_history_is_the_patients(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    text = "Small right pleural effusion. No left pleural effusion. No large pneumothorax. History of sarcoidosis."
+    (tmp_path / "r.csv").write_text(f"id,findings\n1,{text}\n", encoding="utf-8")
+    assert kgp("construct", "run", "reports", str(tmp_path / "r.csv")).code == 0
+    query = parse_query(
+        "t/p",
+        "// All.\nMATCH (i:Image)-[r]->(c:Concept) RETURN type(r) AS stance, c.name AS name, properties(r) AS p, "
+        "i.history AS history",
+    )
+    rows = {(row["stance"], row["name"]): row for row in graph.read(query)}
+    assert set(rows) == {
+        ("POSITIVE", "Pleural effusion"),
+        ("NEGATIVE", "Pleural effusion"),
+        ("NEGATIVE", "Pneumothorax"),
+    }
+    shown = rows["POSITIVE", "Pleural effusion"]["p"]
+    denied = rows["NEGATIVE", "Pleural effusion"]["p"]
+    pneumothorax = rows["NEGATIVE", "Pneumothorax"]["p"]
+    assert (shown["side"], shown["severity"], denied["side"], "only" in denied) == ("right", "small", "left", False)
+    assert (pneumothorax["severity"], pneumothorax["only"]) == ("large", ["large"])
+    assert rows["NEGATIVE", "Pneumothorax"]["history"] == ["Sarcoidosis (C0036202)"]
+
+
 def test_the_same_again_changes_nothing_and_undo_takes_all_out(
     graph: Graph, kgp: Kgp, openi_reports_folder: Path
 ) -> None:
