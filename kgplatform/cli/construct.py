@@ -284,7 +284,7 @@ def explain_stance(
     """Show an image's stance to a concept and the evidence: phrase, cue, and with --reports the sentence."""
     from kgplatform import queries
     from kgplatform.connect import open_graph
-    from kgplatform.construct.explain import evidence_sentences
+    from kgplatform.construct.explain import describe_evidence, evidence_sentences
     from kgplatform.construct.pipeline import open_reports
     from kgplatform.errors import NotFoundError
     from kgplatform.graph_names import image_hint
@@ -314,9 +314,7 @@ def explain_stance(
         if not edge["evidence"]:
             echo("  no evidence: the stance was not constructed from reports")
         for mention in edge["evidence"]:
-            rule_text = f" (rule: {mention['rule']})" if mention.get("rule") else ""
-            mention_text = mention.get("sentence") or f"characters {mention['start']}-{mention['end']}"
-            echo(f"  {mention['section']}: {mention_text}{rule_text}")
+            echo(f"  {describe_evidence(mention)}")
 
 
 def report_rejects(rejects: Sequence[Reject]) -> None:

@@ -38,6 +38,20 @@ def evidence_sentences(
     ]
 
 
+def describe_evidence(evidence_record: Mapping[str, Any]) -> str:
+    """A line on a mention: its section and sentence (or characters), then in brackets the rule that decided, the finding's
+    attributes, and the CUI whose name the phrase is.
+    """
+    characters = f"characters {evidence_record['start']}-{evidence_record['end']}"
+    parts = [f"rule: {evidence_record['rule']}"] if evidence_record.get("rule") else []
+    for name, values in evidence_record.get("attributes", {}).items():
+        parts.append(f"{name} {', '.join(map(str, values))}")
+    if evidence_record.get("alias"):
+        parts.append(f"a name of {evidence_record['alias']}")
+    explanation = f" ({'; '.join(parts)})" if parts else ""
+    return f"{evidence_record['section']}: {evidence_record.get('sentence') or characters}{explanation}"
+
+
 def _marked(section_text: str, evidence_record: Mapping[str, Any]) -> str:
     sentence_span = next(
         (
