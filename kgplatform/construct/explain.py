@@ -39,8 +39,8 @@ def evidence_sentences(
 
 
 def describe_evidence(evidence_record: Mapping[str, Any]) -> str:
-    """A line on a mention: its section and sentence (or characters), then in brackets the rule that decided, the finding's
-    attributes, and the CUI whose name the phrase is.
+    """A line on a mention: its section and sentence (or characters), then in brackets the rule that decided, the
+    attributes of the finding, and the CUI whose name the phrase is.
     """
     characters = f"characters {evidence_record['start']}-{evidence_record['end']}"
     parts = [f"rule: {evidence_record['rule']}"] if evidence_record.get("rule") else []
