@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from kgplatform import queries
 from kgplatform.construct.attribute_table import Attribute, attribute_rows, phrases_by_word, words_within_names
 from kgplatform.construct.attributes import BILATERAL, LEFT, RIGHT, Described, Values, describe, merge_values
-from kgplatform.construct.lexicon import Concept, Lexicon, key, plain_names
+from kgplatform.construct.lexicon import SKIPPED, Concept, Lexicon, key, plain_names
 from kgplatform.construct.open_lexicon import own_words
 from kgplatform.construct.semantic_types import Allowed, kind_of, types_by_name
 from kgplatform.construct.senses import with_senses
@@ -55,6 +55,7 @@ _NEIGHBOURS: Final = (
     frozenset(["thoracic spine", "thoracolumbar spine"]),
     frozenset(["lumbar spine", "thoracolumbar spine"]),
 )
+_WITHOUT_MEANING: Final = SKIPPED | {"on", "and", "or", "with", "side", "sided"}
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -148,9 +149,20 @@ def has_attribute_words(text: str) -> bool:
 
 
 def attributes_alone(text: str) -> dict[str, tuple[str, ...]]:
-    """The attributes that a text without a finding states: "large, on the left"."""
-    described = Described(len(text) + 1, len(text) + 8, True, frozenset())
-    return _wanted(describe(f"{text} finding", [described])[0])
+    """The attributes that a text of nothing else states: "large, on the left"."""
+    words = [token.text for token in tokenize_text(text) if token.text[0].isalnum()]
+    if not all(word in _attribute_words() or word in _WITHOUT_MEANING for word in words):
+        return {}
+    preceding, following = f"{text} finding", f"finding {text}"
+    described = [
+        *describe(preceding, [Described(len(text) + 1, len(preceding), True, frozenset())]),
+        *describe(following, [Described(0, len("finding"), True, frozenset())]),
+    ]
+    merged: dict[Attribute, list[Any]] = {}
+    for values in described:
+        for attribute, stated in values.items():
+            merged.setdefault(attribute, []).extend(stated)
+    return _wanted(merged)
 
 
 def text_findings(graph: Graph, text: str) -> list[TextFinding]:
@@ -217,6 +229,11 @@ def _locations_in(finding_text: str) -> Sequence[str]:
 
 
 @cache
+def _attribute_words() -> frozenset[str]:
+    return frozenset(word for phrases in phrases_by_word().values() for phrase in phrases for word in phrase.words)
+
+
+@cache
 def _own_terms() -> tuple[tuple[tuple[frozenset[str], ...], Concept], ...]:
     """The platform's own terms, with the words of their names."""
     return tuple(
@@ -225,11 +242,12 @@ def _own_terms() -> tuple[tuple[tuple[frozenset[str], ...], Concept], ...]:
 
 
 def _own_terms_in(text: str) -> Iterator[Concept]:
-    """The own terms that the text has all words of: a lexicon of all takes a quarter of a second."""
+    """The own terms that the text has all words of a name of, under all their names: a lexicon of all terms takes a
+    quarter of a second.
+    """
     text_words = frozenset(key(text).split())
-    for names, concept in _own_terms():
-        if any(words and words <= text_words for words in names):
-            yield concept
+    cuis = {concept.cui for names, concept in _own_terms() if any(words and words <= text_words for words in names)}
+    return (concept for _, concept in _own_terms() if concept.cui in cuis)
 
 
 def _is_attribute(name: str) -> bool:
