@@ -145,7 +145,7 @@ def test_attributes_of_a_text_hold_together_with_concepts_and_stances(constructe
 
 
 def test_two_findings_count_together(constructed: Constructed) -> None:
-    text = "small right pleural effusion and a worsening opacity at the left base"
+    text = "small right pleural effusion and worsening left basilar opacity"
     assert set(constructed.study_names(text, top=3)) == {"small-right", "unchanged", "base"}
 
 
