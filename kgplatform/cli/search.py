@@ -127,32 +127,9 @@ def search(
     """
     if stance is not None and not concept:
         raise UsageError("--stance is about the concepts of --concept", "Give one, or leave --stance out.")
-    if contact_sheet is not None and images is None:
-        raise UsageError("--contact-sheet needs the folder of the images", "Give --images DIR.")
-    from kgplatform.connect import open_graph
-    from kgplatform.schema import Stance
-    from kgplatform.search.contact_sheet import check_sheet_paths
-    from kgplatform.search.index import Part
-    from kgplatform.search.search import Searcher, check_search
-
-    index_part = None if by is None else Part.IMAGES if by is By.images else Part.CONCEPTS
-    required_stance = Stance.POSITIVE if stance is None else Stance[stance.value.upper()]
-    check_search(text, concept or (), index_part, top)
-    if contact_sheet is not None and images is not None:
-        check_sheet_paths(images, contact_sheet)
-    with open_graph() as graph:
-        search_result = Searcher(graph, lambda: _open(model)).search(
-            text,
-            concepts=concept or (),
-            stance=required_stance,
-            without=without or (),
-            by=index_part,
-            top=top,
-            side=side,
-            location=location,
-            severity=severity,
-            change=change,
-        )
+    conditions = _conditions(concept, stance, without, by, top)
+    attributes = {"side": side, "location": location, "severity": severity, "change": change}
+    search_result = _search(text, model, conditions | attributes, images, contact_sheet)
     for remark in search_result.notes:
         note(remark)
     if contact_sheet is not None and images is not None:
@@ -161,6 +138,50 @@ def search(
         emit_json(_document(search_result))
     else:
         _print(search_result)
+
+
+def _conditions(
+    concepts: Sequence[str] | None,
+    stance: ConceptStance | None,
+    without: Sequence[str] | None,
+    by: By | None,
+    top: int,
+) -> dict[str, Any]:
+    """The options as `kgplatform.search.search.Searcher.search` takes them."""
+    from kgplatform.schema import Stance
+    from kgplatform.search.index import Part
+
+    return {
+        "concepts": concepts or (),
+        "stance": Stance.POSITIVE if stance is None else Stance[stance.value.upper()],
+        "without": without or (),
+        "by": None if by is None else Part.IMAGES if by is By.images else Part.CONCEPTS,
+        "top": top,
+    }
+
+
+def _search(
+    text: str, model_spec: str, conditions: dict[str, Any], images: Path | None, sheet_path: Path | None
+) -> SearchResult:
+    """Search the graph, after a check of the input that needs no graph."""
+    from kgplatform.connect import open_graph
+    from kgplatform.search.search import Searcher, check_search
+
+    check_search(text, conditions["concepts"], conditions["by"], conditions["top"])
+    _check_sheet(images, sheet_path)
+    with open_graph() as graph:
+        return Searcher(graph, lambda: _open(model_spec)).search(text, **conditions)
+
+
+def _check_sheet(images: Path | None, sheet_path: Path | None) -> None:
+    """Raise `UsageError` or `InputError` where no contact sheet can be drawn."""
+    if sheet_path is None:
+        return
+    if images is None:
+        raise UsageError("--contact-sheet needs the folder of the images", "Give --images DIR.")
+    from kgplatform.search.contact_sheet import check_sheet_paths
+
+    check_sheet_paths(images, sheet_path)
 
 
 def _draw(search_result: SearchResult, images: Path, sheet_path: Path) -> None:

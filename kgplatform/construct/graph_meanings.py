@@ -19,7 +19,7 @@ class Meanings(NamedTuple):
     """
 
     groups: list[list[Concept]]
-    count: int
+    total: int
 
 
 def same_concepts(graph: Graph) -> list[tuple[str, str]]:

@@ -127,7 +127,7 @@ class Searcher:
         check_search(text, concepts, by, top)
         required_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
         unwanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in without))
-        conditions = {
+        conditions: dict[str, Any] = {
             "wanted": [concept.cui for concept in required_concepts],
             "stance": stance.value,
             "without": [concept.cui for concept in unwanted_concepts],

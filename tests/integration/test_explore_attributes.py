@@ -18,7 +18,7 @@ pytestmark = pytest.mark.server
 EFFUSION, PNEUMOTHORAX = "C0032227", "C0032326"
 REPORTS = {
     "p1-1": "Large left pleural effusion. No pneumothorax.",
-    "p1-2": "The left pleural effusion has improved. History of tuberculosis.",
+    "p1-2": "The left pleural effusion has improved.",
     "p2-1": "Small right pleural effusion. No left pleural effusion. No large pneumothorax.",
     "p2-2": "Unchanged small right pleural effusion. Small pneumothorax. No large pneumothorax.",
     "p3-1": "New moderate bilateral pleural effusions at the lung bases.",
@@ -78,8 +78,22 @@ def test_changes_sides_and_what_is_denied(graph: Graph, studies: dict[str, str])
     assert denied.keys() == {"p2-1", "p2-2"}
     assert (denied["p2-2"]["cui"], denied["p2-2"]["denied"]) == (PNEUMOTHORAX, ["large"])
     assert denied["p2-2"]["other_stances"] == [["POSITIVE", "small"]]
-    [history] = _query_rows(graph, "histories")
-    assert (history["history"], history["images"], history["positive"]) == ("HISTORY", 1, 0)
+
+
+def test_histories(graph: Graph, studies: dict[str, str]) -> None:
+    graph.write(
+        parse_query(
+            "t/h",
+            "// Histories.\nMATCH (i:Image)-[:POSITIVE]->(c:Concept {cui: 'C0032326'})\n"
+            "CREATE (i)-[:HISTORY]->(c), (i)-[:FAMILY_HISTORY]->(:Concept {cui: 'C0041296', name: 'tuberculosis'})",
+        )
+    )
+    rows = {row["history"]: row for row in _query_rows(graph, "histories")}
+    assert {history: (row["cui"], row["images"], row["positive"]) for history, row in rows.items()} == {
+        "HISTORY": (PNEUMOTHORAX, 1, 1),
+        "FAMILY_HISTORY": ("C0041296", 1, 0),
+    }
+    assert studies[rows["HISTORY"]["best_images"][0]] == "p2-2"
 
 
 def test_other_queries_show_attributes_and_respect_them(graph: Graph, studies: dict[str, str]) -> None:
