@@ -3,7 +3,6 @@
 ::
 
     (:Image)-[:POSITIVE|NEGATIVE|UNCERTAIN]->(:Concept)          MedMKG stance (paper §3.3)
-    (:Image)-[:HISTORY|FAMILY_HISTORY]->(:Concept)               what the patient or the family had, so the report
     (:Concept)-[:isa|finding_site_of|`co-occurs_with`|…]->(:Concept)   UMLS relation, name verbatim
     (:Image)-[:SHOWS]->(:Entity)-[:SUGGESTIVE_OF|LOCATED_AT|MODIFY]->(:Entity)   RadGraph triplet (VLM-KG §2)
     (:Entity:Present|Absent|Uncertain)                           an entity's presence, as a label, too
@@ -31,10 +30,12 @@ class Stance(StrEnum):
 
 
 class History(StrEnum):
-    """What a report says of the patient and not of the image; a relationship type from Image to Concept."""
+    """What a report says that the patient, or the family, had: a property of the Image, and no stance to a concept. Its
+    values are names of concepts, each with the id, as in "Lung cancer (C0242379)".
+    """
 
-    HISTORY = "HISTORY"
-    FAMILY_HISTORY = "FAMILY_HISTORY"
+    HISTORY = "history"
+    FAMILY_HISTORY = "family_history"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ NODE_TYPES: Final = {
             "Image",
             "id",
             "an image of a study",
-            ("path", "dataset", "view", "study_id", "subject_id", "modality", "region"),
+            ("path", "dataset", "view", "study_id", "subject_id", "modality", "region", "history", "family_history"),
         ),
         NodeType("Concept", "cui", "a UMLS concept", ("name", "semantic_types")),
         NodeType("Entity", "id", "a RadGraph entity of one image", ("text", "kind", "presence")),
@@ -88,7 +89,7 @@ RELATION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 
 # Types with a special meaning: (head label, tail label). No source may use them between other nodes.
 RESERVED: Final = {
-    **{relation.value: ("Image", "Concept") for relation in (*Stance, *History)},
+    **{stance.value: ("Image", "Concept") for stance in Stance},
     "SHOWS": ("Image", "Entity"),
     "SUGGESTIVE_OF": ("Entity", "Entity"),
     "LOCATED_AT": ("Entity", "Entity"),
@@ -110,8 +111,8 @@ def relation_problem(relation: str, head: str, tail: str) -> str | None:
         return "the relation name must be 1-100 letters, digits, '_' or '-', beginning with a letter"
     if relation in RESERVED and RESERVED[relation] != (head, tail):
         return f"{relation} does not join {head} to {tail}"
-    if (head, tail) == ("Image", "Concept") and relation not in (*Stance, *History):
-        return "an image and a concept are joined by POSITIVE, NEGATIVE or UNCERTAIN (or HISTORY, FAMILY_HISTORY)"
+    if (head, tail) == ("Image", "Concept") and relation not in Stance.__members__:
+        return "an image and a concept are joined by POSITIVE, NEGATIVE or UNCERTAIN"
     return None
 
 

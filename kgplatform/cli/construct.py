@@ -190,13 +190,18 @@ def _print_construction(constructed: Constructed, as_json: bool) -> None:
     report, usage, scored_count = constructed.report, constructed.usage, constructed.scored
     if as_json:
         llm_usage = {} if usage is None else {"language_model": usage.as_json()}
-        report_load(report, as_json, {**llm_usage, "images": constructed.images, "images_scored": scored_count})
+        counts = {"reports": report.rows.read - constructed.relations, "relations": constructed.relations}
+        report_load(
+            report, as_json, {**llm_usage, **counts, "images": constructed.images, "images_scored": scored_count}
+        )
         return
     if usage is not None:
         echo(usage.summary())
     row_counts, verb = report.rows, "would be written" if report.dry_run else "written"
+    relations = f" and {counted(constructed.relations, 'relations')}" if constructed.relations else ""
     echo(
-        f"{counted(row_counts.read, constructed.rows)} read, {row_counts.rejected:,} rejected: "
+        f"{counted(row_counts.read - constructed.relations, 'reports')}{relations} read, "
+        f"{row_counts.rejected:,} rejected: "
         f"{counted(row_counts.written, 'edges')} {verb}, "
         f"{row_counts.existing:,} already there"
     )

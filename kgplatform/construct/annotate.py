@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple
 
 from kgplatform.construct.attribute_table import Attribute, certainty_of
 from kgplatform.construct.attributes import LEFT, RIGHT, Described, describe, merge_values
-from kgplatform.construct.judgement import ExamJudge, Judge, Judgement, Relation, Tagged
+from kgplatform.construct.judgement import Judge, Judgement, Tagged
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.senses import with_senses
 from kgplatform.construct.tagger import Candidate, Mention, Tagger, is_anatomy
-from kgplatform.schema import CONCEPT_ID, Stance
+from kgplatform.schema import CONCEPT_ID, History, Stance
 
 NO_ATTRIBUTES: Final[Mapping[Attribute, Sequence[Any]]] = MappingProxyType({})
 
@@ -67,11 +67,14 @@ class MentionEvidence(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What a report says of its image: evidence by concept and stance, in the order of the text."""
+    """What a report says of its image: evidence by concept and stance, in the order of the text. `histories` are the
+    concepts that the patient, or the family, had.
+    """
 
     report: Report
-    edges: Mapping[tuple[Candidate, Relation], Sequence[MentionEvidence]] = field(default_factory=dict)
+    edges: Mapping[tuple[Candidate, Stance], Sequence[MentionEvidence]] = field(default_factory=dict)
     judge: str = ""
+    histories: Mapping[History, Sequence[Candidate]] = field(default_factory=dict)
 
 
 def annotate(report: Report, tagger: Tagger, judge: Judge, conflicts: Conflicts = Conflicts.keep) -> Annotation:
@@ -89,6 +92,7 @@ def tag(report: Report, tagger: Tagger) -> list[Tagged]:
     ]
 
 
+@lru_cache(maxsize=100_000)
 def can_be_edge(candidate: Candidate) -> bool:
     """Whether a stance to this concept is written: it has a CUI, and its name is not that of a section."""
     return candidate.name.casefold() not in HEADERS and CONCEPT_ID.fullmatch(candidate.cui) is not None
@@ -96,47 +100,54 @@ def can_be_edge(candidate: Candidate) -> bool:
 
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
     """The report's edges (stage II)."""
-    edges: dict[tuple[str, Relation], tuple[Candidate, list[MentionEvidence]]] = {}
-    verdict = judge.decide_for_exam(sections, report.exam) if isinstance(judge, ExamJudge) else judge.decide(sections)
-    for judgement in _with_attributes(sections, verdict.judgements):
-        chosen_concept, relation, evidence = judgement
-        edges.setdefault((chosen_concept.cui, relation), (chosen_concept, []))[1].append(evidence)
-    retained_edges = {
-        (chosen_concept, relation): evidence
-        for (_, relation), (chosen_concept, evidence) in _without_conflicts(edges, conflicts).items()
-    }
-    return Annotation(report, retained_edges, verdict.judge)
-
-
-_Edges = Mapping[tuple[str, Relation], tuple[Candidate, list[MentionEvidence]]]
-
-
-def _with_attributes(
-    sections: Sequence[Tagged], judgements: Sequence[Judgement]
-) -> Iterator[tuple[Candidate, Relation, MentionEvidence]]:
-    """What is said of each mention that is about this image or its patient, with the evidence."""
+    edges: dict[tuple[str, Stance], tuple[Candidate, list[MentionEvidence]]] = {}
+    histories: dict[History, dict[str, Candidate]] = {}
+    decide_for_exam = getattr(judge, "decide_for_exam", None)  # of an `ExamJudge`
+    verdict = judge.decide(sections) if decide_for_exam is None else decide_for_exam(sections, report.exam)
     values_by_mention = {
         (section, mention.start): values
         for section, section_text, mentions in sections
         for mention, values in zip(mentions, describe(section_text, list(map(_described, mentions))), strict=True)
     }
-    texts = {section: section_text for section, section_text, _ in sections}
-    for section, mention, decision in judgements:
+    for judgement in verdict.judgements:
+        section, mention, decision = judgement
         chosen_concept = mention.candidates[decision.chosen]
-        relation = decision.stance or decision.history
-        if relation is None or not can_be_edge(chosen_concept):
+        if not can_be_edge(chosen_concept):
             continue
-        cue_span = None if decision.cue is None else (decision.cue.start, decision.cue.end)
-        rule = "" if decision.cue is None else decision.cue.rule
-        values = values_by_mention.get((section, mention.start), {})
-        if relation is Stance.UNCERTAIN:
-            cue_text = texts[section][slice(*cue_span)] if cue_span is not None else ""
-            values = {**values, Attribute.CERTAINTY: [certainty_of(cue_text)]}
-        candidates = (chosen_concept, *(other for other in mention.candidates if other is not chosen_concept))
-        evidence = MentionEvidence(
-            section, mention.start, mention.end, cue_span, candidates, rule, values, chosen_concept.alias
-        )
-        yield chosen_concept, relation, evidence
+        if decision.history is not None:
+            histories.setdefault(decision.history, {}).setdefault(chosen_concept.cui, chosen_concept)
+        if decision.stance is not None:
+            evidence = _evidence(report, judgement, values_by_mention.get((section, mention.start), NO_ATTRIBUTES))
+            edges.setdefault((chosen_concept.cui, decision.stance), (chosen_concept, []))[1].append(evidence)
+    retained_edges = {
+        (chosen_concept, stance): evidence
+        for (_, stance), (chosen_concept, evidence) in _without_conflicts(edges, conflicts).items()
+    }
+    return Annotation(
+        report,
+        retained_edges,
+        verdict.judge,
+        {history: tuple(concepts.values()) for history, concepts in histories.items()},
+    )
+
+
+_Edges = Mapping[tuple[str, Stance], tuple[Candidate, list[MentionEvidence]]]
+
+
+def _evidence(report: Report, judgement: Judgement, values: Mapping[Attribute, Sequence[Any]]) -> MentionEvidence:
+    """The evidence of a mention that has a stance."""
+    section, mention, decision = judgement
+    chosen_concept, cue = mention.candidates[decision.chosen], decision.cue
+    if decision.stance is Stance.UNCERTAIN:
+        cue_text = report.sections[section][cue.start : cue.end] if cue is not None else ""
+        values = {**values, Attribute.CERTAINTY: [certainty_of(cue_text)]}
+    candidates = mention.candidates
+    if decision.chosen:
+        candidates = (chosen_concept, *(other for other in candidates if other is not chosen_concept))
+    cue_span, rule = (None, "") if cue is None else ((cue.start, cue.end), cue.rule)
+    return MentionEvidence(
+        section, mention.start, mention.end, cue_span, candidates, rule, values, chosen_concept.alias
+    )
 
 
 def _described(mention: Mention) -> Described:
@@ -153,15 +164,14 @@ def _without_conflicts(edges: _Edges, conflicts: Conflicts) -> _Edges:
     """The edges that remain where a concept has several stances. A left and a right finding are no conflict."""
     if conflicts is Conflicts.keep:
         return edges
-    dropped: set[tuple[str, Relation]] = set()
-    by_concept: dict[str, list[Relation]] = {}
-    for cui, relation in edges:
-        if isinstance(relation, Stance):
-            by_concept.setdefault(cui, []).append(relation)
+    dropped: set[tuple[str, Stance]] = set()
+    by_concept: dict[str, list[Stance]] = {}
+    for cui, stance in edges:
+        by_concept.setdefault(cui, []).append(stance)
     for cui, stances in by_concept.items():
         last = max(stances, key=lambda stance: _position(edges[cui, stance][1][-1]))
         for stance in stances:
-            rivals = [last] if conflicts is Conflicts.last else _STRONGER[Stance(stance)]
+            rivals = [last] if conflicts is Conflicts.last else _STRONGER[stance]
             if any(
                 rival is not stance and rival in stances and _is_conflict(edges, cui, stance, rival) for rival in rivals
             ):
@@ -173,11 +183,11 @@ def _position(evidence: MentionEvidence) -> tuple[int, int]:
     return SECTIONS.index(evidence.section) if evidence.section in SECTIONS else -1, evidence.start
 
 
-def _is_conflict(edges: _Edges, cui: str, first: Relation, second: Relation) -> bool:
+def _is_conflict(edges: _Edges, cui: str, first: Stance, second: Stance) -> bool:
     """Whether both may be about the same side."""
     sides = [
-        merge_values([mention.attributes for mention in edges[cui, relation][1]], Stance(relation)).get("side")
-        for relation in (first, second)
+        merge_values([mention.attributes for mention in edges[cui, stance][1]], stance).get("side")
+        for stance in (first, second)
     ]
     return set(sides) != {LEFT, RIGHT}
 
@@ -190,10 +200,9 @@ _STRONGER: Final[dict[Stance, tuple[Stance, ...]]] = {
 
 
 def properties(
-    annotation: Annotation, relation: Relation, evidence: Sequence[MentionEvidence], tagger: Tagger
+    annotation: Annotation, stance: Stance, evidence: Sequence[MentionEvidence], tagger: Tagger
 ) -> dict[str, Any]:
     """What the graph keeps on an edge."""
-    stance = relation if isinstance(relation, Stance) else Stance.POSITIVE
     return {
         **merge_values([mention.attributes for mention in evidence], stance),
         "report": annotation.report.study,

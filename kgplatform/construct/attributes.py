@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
 from kgplatform.construct.attribute_table import ANY_WORDS, MAX_ANY, Attribute, Phrase, phrases_by_word, ranks
@@ -29,9 +30,13 @@ MM: Final = {"mm": 1.0, "cm": 10.0}
 MAX_MM: Final = 1_000.0
 
 _SIZE: Final = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(mm|cm)?(?:\s*(?:x|by|×)\s*(\d+(?:\.\d+)?)\s*(mm|cm)?)?"
-    r"(?:\s*(?:x|by|×)\s*(\d+(?:\.\d+)?)\s*(mm|cm)?)?(?<=[mc]m)(?![a-z])",
+    r"(\d+(?:\.\d+)?)[\s-]*(mm|cm)?(?:\s*(?:x|by|×)\s*(\d+(?:\.\d+)?)[\s-]*(mm|cm)?)?"
+    r"(?:\s*(?:x|by|×)\s*(\d+(?:\.\d+)?)[\s-]*(mm|cm)?)?(?<=[mc]m)(?![a-z])"
+    r"(?!\s*(?:above|below|from|proximal|distal|superior|inferior|away|to the|beyond|past|into))",
     re.IGNORECASE,
+)
+_FORMER: Final = re.compile(
+    r"\b(?:previously|formerly|prior|was|were|versus|compared (?:to|with))[\s:]*$", re.IGNORECASE
 )
 _BREAKS: Final = frozenset([";", ":", ".", "but", "however", "although", "whereas", "while", "?", "!"])
 # Words of a group, or between it and its finding, that say nothing.
@@ -118,6 +123,11 @@ def _describe_sentence(text: str, mentions: tuple[Described, ...]) -> tuple[Valu
     return _describe(text, mentions)
 
 
+def forget_sentences() -> None:
+    """Forget what was made of sentences, for measuring."""
+    _describe_sentence.cache_clear()
+
+
 def _describe(text: str, mentions: tuple[Described, ...]) -> tuple[Values, ...]:
     """The attributes of the mentions of a sentence."""
     values: tuple[dict[Attribute, list[Any]], ...] = tuple({} for _ in mentions)
@@ -150,11 +160,13 @@ class _Sentence:
         """Find the groups of describing words and give each to its findings."""
         for group in self._groups():
             for number in self._described_by(group):
-                for phrase in group.phrases:
-                    self._add(number, self._unless_denied(phrase, group))
+                for phrase, following in zip_longest(group.phrases, group.phrases[1:]):
+                    if not _is_degree_of_change(phrase, following):
+                        self._add(number, self._unless_denied(phrase, group))
         self._inherit()
         for size in _SIZE.finditer(self._text):
-            self._add_size(size)
+            if _FORMER.search(self._text, max(0, size.start() - 30), size.start()) is None:
+                self._add_size(size)
 
     def _groups(self) -> list[_Group]:
         words, phrases_of = self._words, phrases_by_word()
@@ -301,6 +313,8 @@ class _Sentence:
         return phrase if _DENIALS.isdisjoint(before) else phrase._replace(value="unchanged")
 
     def _add(self, number: int, phrase: Phrase) -> None:
+        if phrase.attribute is Attribute.LOCATION and phrase.value in _ORGANS.get(self._mentions[number].organ, ()):
+            return  # the lung is no location of what is in the lung by its name
         values = self._values[number].setdefault(phrase.attribute, [])
         if phrase.value not in values:
             values.append(phrase.value)
@@ -320,11 +334,19 @@ class _Sentence:
             self._values[numbers[0]].setdefault(Attribute.SIZE, []).append(max(lengths))
 
 
+def _is_degree_of_change(phrase: Phrase, following: Phrase | None) -> bool:
+    """Whether the phrase says how much the finding changed, and not how severe it is: "slightly improved"."""
+    return (
+        phrase.attribute is Attribute.SEVERITY
+        and following is not None
+        and following.attribute is Attribute.CHANGE
+        and phrase.words[0].endswith("ly")
+    )
+
+
 def _is_in_name(phrase: Phrase, word: str, mention: Described) -> bool:
-    """Whether a word within a mention is a part of the concept's name, or says no more than its organ."""
-    if phrase.attribute is Attribute.LOCATION:
-        return phrase.value in _ORGANS.get(mention.organ, ())
-    return word in mention.name_words
+    """Whether a word within a mention is a part of the concept's name; a location may be."""
+    return phrase.attribute is not Attribute.LOCATION and word in mention.name_words
 
 
 def merge_values(mentions: Sequence[Mapping[Attribute, Sequence[Any]]], stance: Stance) -> dict[str, Any]:
@@ -349,10 +371,11 @@ def merge_values(mentions: Sequence[Mapping[Attribute, Sequence[Any]]], stance: 
         else:
             merged[attribute.value] = min(distinct, key=lambda value: ranks()[attribute, value])
     if stance is Stance.NEGATIVE:
-        parts = [merged[part.value] for part in _PARTS if part.value in merged]
+        parts = [merged[part.value] for part in _PARTS if merged.get(part.value, "resolved") not in _NO_PARTS]
         if parts:
             merged["only"] = parts
     return merged
 
 
 _PARTS: Final = (Attribute.SEVERITY, Attribute.ACUITY, Attribute.CHANGE)
+_NO_PARTS: Final = frozenset(["resolved", "unchanged", "better"])  # changes to a finding that is gone

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from kgplatform.construct.modality import Exam
 from kgplatform.construct.tagger import Mention
 from kgplatform.schema import History, Stance
-
-Relation: TypeAlias = Stance | History  # what a report says of a concept: a relationship type from Image to Concept
 
 
 class Cue(NamedTuple):

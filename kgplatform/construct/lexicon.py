@@ -181,7 +181,8 @@ class Lexicon:
         self.preferred.setdefault(concept.cui, concept.name)
         added_keys = set()
         shortest_key = ""
-        for plain_name in plain_names(concept.name):
+        written = [concept.name] if concept.weight >= OWN else plain_names(concept.name)  # own terms are plain
+        for plain_name in written:
             name_key = key(plain_name)
             if not name_key or name_key in added_keys:
                 continue

@@ -61,6 +61,8 @@ class Effect(StrEnum):
     OTHER_BEFORE = "other before"
     OTHER_UNTIL_COMMA = "other until comma"
     OTHER_WITHIN = "other within"
+    HISTORY_AFTER = "history after"
+    FAMILY_HISTORY_AFTER = "family history after"
     ALTERNATIVES = "alternatives"
     BOUNDARY = "boundary"
     NOTHING = "nothing"

@@ -17,13 +17,14 @@ from kgplatform.progress import SubjectProgress, silent_progress
 @dataclass(frozen=True)
 class Constructed:
     """A construction from reports: its account, how many images have a concept, and how many were scored by NaF (None
-    where scoring was not asked for). `rows` says what its rows are; `usage` is a language model's, None without one.
+    where scoring was not asked for). Of the rows that were read, `relations` are the ontologies'; `usage` is a language
+    model's, None without one.
     """
 
     report: LoadReport
     images: int
     scored: int | None
-    rows: str = "reports"
+    relations: int = 0
     usage: Any = None
 
 
@@ -54,4 +55,4 @@ def construct_graph(
         progress=progress("reports"),
     )
     scored_count = naf.score(graph, top=0).images if score and not dry_run else None
-    return Constructed(report, source.images, scored_count, source.rows, getattr(source.judge, "usage", None))
+    return Constructed(report, source.images, scored_count, source.relations_read, getattr(source.judge, "usage", None))

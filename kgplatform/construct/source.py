@@ -54,7 +54,8 @@ class Construction:
     """
 
     kind = "construct"
-    version = 1
+    version = 2
+    rows = "reports"  # what an error about an empty source counts
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class Construction:
         self._ray = ray
         self._progress = progress
         self.images = 0  # with a concept, as far as `batches` was read
+        self.relations_read = 0  # of the ontologies, as far as it was read
         self.parameters: Mapping[str, Any] = {
             "reports": [reports.kind, reports.version, dict(reports.parameters)],
             "tagger": stages.tagger.name,
@@ -82,11 +84,6 @@ class Construction:
             "conflicts": stages.conflicts.value,
             **about,
         }
-
-    @property
-    def rows(self) -> str:
-        """What its rows are, in words."""
-        return "reports and relations" if self._ontologies else "reports"
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -98,6 +95,7 @@ class Construction:
         concept_cuis: set[str] = set()
         image_ids: set[str] = set()
         last_batch: GraphBatch | None = None
+        self.relations_read = 0
         self._reports_read = self._reports_with_content = 0
         exam_counts: Counter[Exam] = Counter()
         annotations = self._with_progress(annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray))
@@ -127,6 +125,7 @@ class Construction:
         yield last_batch
         relation_rows = (source_row for ontology in self._ontologies for source_row in ontology.relations(concept_cuis))
         while relations := list(islice(relation_rows, size)):
+            self.relations_read += len(relations)
             yield _related(relations)
 
     def _with_progress(self, annotated_rows: Iterator[Done]) -> Iterator[Done]:
@@ -159,13 +158,13 @@ class Construction:
         if not annotation.edges:  # an image without a concept is not a part of the graph
             _leave_out(batch, NO_CONCEPT)
             return
-        batch.nodes[image_node] = dict(annotation.report.image)
-        for (concept, relation), evidence in annotation.edges.items():
+        batch.nodes[image_node] = {**annotation.report.image, **_histories(annotation)}
+        for (concept, stance), evidence in annotation.edges.items():
             concept_node: NodeRef = ("Concept", concept.cui)
             type_properties = {"semantic_types": list(concept.types)} if concept.types else {}
             batch.nodes.setdefault(concept_node, {"name": concept.name, **type_properties})
-            batch.edges[image_node, relation.value, concept_node] = properties(
-                annotation, relation, evidence, self._stages.tagger
+            batch.edges[image_node, stance.value, concept_node] = properties(
+                annotation, stance, evidence, self._stages.tagger
             )
 
 
@@ -186,6 +185,14 @@ def exam_remarks(exam_counts: Mapping[Exam, int]) -> dict[str, int]:
     for _, report_count in commonest[MAX_EXAMS:]:
         remarks[f"{OTHER_EXAM}: further kinds"] += report_count
     return dict(remarks)
+
+
+def _histories(annotation: Annotation) -> dict[str, list[str]]:
+    """What the patient, or the family, had, as properties of the image."""
+    return {
+        history.value: sorted(f"{concept.name} ({concept.cui})" for concept in concepts)
+        for history, concepts in annotation.histories.items()
+    }
 
 
 def _leave_out(batch: GraphBatch, reason: str) -> None:

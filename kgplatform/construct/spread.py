@@ -74,7 +74,6 @@ def lexicons_not_searched() -> Iterator[None]:
     """Spare the garbage collector the hundred thousands of objects of a lexicon, which it would look through again and
     again: that takes a quarter of the time.
     """
-    gc.collect()
     gc.freeze()
     try:
         yield

@@ -46,7 +46,7 @@ from kgplatform.construct.rule_table import (
 from kgplatform.construct.tagger import Mention, is_anatomy
 from kgplatform.construct.text import MAX_REMEMBERED, SENTENCES, sentences
 from kgplatform.files import read_text
-from kgplatform.schema import Stance
+from kgplatform.schema import History, Stance
 
 MAX_PHRASES: Final = 100_000  # of which it is remembered whether they name a finding
 NOT_WITHIN: Final = "not within"  # the rule's name where the mention itself has a "not"
@@ -62,7 +62,11 @@ def _effects(*words: str) -> frozenset[Effect]:
 
 _ABSENT: Final = _effects("absent")
 _UNCERTAIN: Final = _effects("uncertain", "alternatives")
-_OTHER: Final = _effects("other")
+_HISTORY: Final = {
+    Effect.HISTORY_AFTER: History.HISTORY,
+    Effect.FAMILY_HISTORY_AFTER: History.FAMILY_HISTORY,
+}
+_OTHER: Final = _effects("other") | _HISTORY.keys()
 _AFTER: Final = _effects("after", "around", "comma")
 _BEFORE: Final = _effects("before", "around")
 _WITHIN: Final = _effects("within", "alternatives")
@@ -252,7 +256,8 @@ def _decision(is_anatomy: bool, position: int, matches: Sequence[_Match], senten
         key=lambda match: (_RANK[match.rule.effect], match.start - match.end, -match.number),
     )
     cue = Cue(match.rule.name, sentence.words[match.start].start, sentence.words[match.end - 1].end)
-    return Decision(_stance(match.rule.effect), cue)
+    history = None if is_anatomy else _HISTORY.get(match.rule.effect)
+    return Decision(_stance(match.rule.effect), cue, 0, history)
 
 
 def _covers(other: _Match, match: _Match) -> bool:

@@ -6,15 +6,17 @@ by an entry point of the group ``kgplatform.taggers``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 from string import ascii_lowercase
 from typing import Final, NamedTuple, Protocol
 
 from kgplatform.construct.attribute_table import words_of_location, words_within_names
 from kgplatform.construct.lexicon import Lexicon, LexiconEntry, Word, key, key_words
 from kgplatform.construct.semantic_types import are_anatomy
-from kgplatform.construct.text import MAX_REMEMBERED, SENTENCES, Token, sentences, tokenize_text
+from kgplatform.construct.text import MAX_REMEMBERED, SENTENCES, Token, sentences, stem, tokenize_text
 from kgplatform.errors import UsageError
 
 MAX_CANDIDATES: Final = 10
@@ -138,8 +140,9 @@ class DictionaryTagger:
                 continue
             end, name_key = self._longest_name(words, start)
             candidates = self._rank(name_key, words.is_mended(start, end)) if end > start else ()
-            if end > start + 1 and candidates and candidates[0].is_anatomy:
-                start, end, candidates = self._finding_over(words, start, end, candidates)
+            word_count = name_key.count(" ") + 1
+            if end > start + 1 and candidates and (candidates[0].is_anatomy or word_count < end - start):
+                start, end, candidates = self._better_within(words, start, end, candidates, word_count)
             if not candidates or not _is_complete(phrase, start, end):
                 start += 1
                 continue
@@ -151,15 +154,20 @@ class DictionaryTagger:
                 joined = self._add_joined(words, end + 1, name_key.split(), True, text_tokens, mentions, first_mention)
                 start = end + 2 if joined else end
 
-    def _finding_over(
-        self, words: _Words, start: int, end: int, candidates: tuple[Candidate, ...]
+    def _better_within(
+        self, words: _Words, start: int, end: int, candidates: tuple[Candidate, ...], word_count: int
     ) -> tuple[int, int, tuple[Candidate, ...]]:
-        """The finding that begins within the name of anatomy and ends after it: "right [hemidiaphragm elevation]". The
-        anatomy where there is none.
+        """The finding that a name within the words states better: one that begins within the name of anatomy and ends
+        after it ("right [hemidiaphragm elevation]"), or that needs no word left out ("displaced [rib fracture]").
         """
+        is_anatomy = candidates[0].is_anatomy
         for later_start in range(start + 1, end):
+            if words.texts[later_start] not in self._lexicon.first_words:
+                continue
             later_end, name_key = self._longest_name(words, later_start)
-            if later_end > end:
+            later_count = name_key.count(" ") + 1
+            is_whole = later_end == end and later_count == end - later_start and later_count >= word_count
+            if (is_anatomy and later_end > end) or (not is_anatomy and is_whole):
                 later = self._rank(name_key, words.is_mended(later_start, later_end))
                 if later and not later[0].is_anatomy:
                     return later_start, later_end, later
@@ -292,16 +300,38 @@ def _is_complete(phrase: Sequence[Word], name_start: int, name_end: int) -> bool
     )
 
 
+@cache
+def plain_words() -> frozenset[str]:
+    """Words that reports have and that are no misspelled names: those of the rules and of attributes, and some more."""
+    tables = (files("kgplatform.construct").joinpath(name) for name in ("stance_rules.tsv", "attribute_words.tsv"))
+    words = {word for table in tables for word in _LETTERS.findall(table.read_text(encoding="utf-8").lower())}
+    return frozenset(stem(word) for word in words) | _OTHER_WORDS
+
+
+_LETTERS: Final = re.compile(r"[a-z]+")
+_OTHER_WORDS: Final = frozenset(
+    "injection making though through simply define whole thing things where there these those another rather within "  # noqa: SIM905
+    "without between before behind beneath course courses patient patients please needed number placed placement "
+    "portion position positioned possibly previous project projects projecting quality received related remaining "
+    "report reported result results review reviewed second section series signed single special standard station "
+    "status street system taken telephone third three times today together toward towards transcribed underlying using "
+    "usually version volume weight within written wrapped lobulated localize differentiate substantial".split()
+)
+
+
 class _Mender:
-    """Finds, for a word that no name has, the only word of the names that differs from it by one edit."""
+    """Finds, for a word that no name has, the only word of the names that differs from it by one edit, and not in its
+    ending alone.
+    """
 
     def __init__(self, vocabulary: Iterable[str]) -> None:
         self._vocabulary = frozenset(vocabulary)
+        self._known_words = self._vocabulary | plain_words()
         self._guesses: dict[str, str] = {}
 
     def __call__(self, word: str) -> str:
         """The word itself where it is known, too short, or not like exactly one known word."""
-        if word in self._vocabulary or len(word) < SHORTEST_GUESS:
+        if word in self._known_words or len(word) < SHORTEST_GUESS:
             return word
         guess = self._guesses.get(word)
         if guess is None:
@@ -314,7 +344,7 @@ class _Mender:
         corrections = {
             edited_word
             for edited_word in _edits(word)
-            if edited_word in self._vocabulary and len(edited_word) >= SHORTEST_GUESS
+            if edited_word in self._vocabulary and len(edited_word) >= SHORTEST_GUESS and edited_word[:-2] != word[:-2]
         }
         return corrections.pop() if len(corrections) == 1 else word
 

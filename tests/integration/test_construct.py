@@ -48,6 +48,7 @@ def _stance_edges(graph: Graph) -> list[tuple[str, str, str]]:
 
 
 EXPECTED = [
+    ("I1", "POSITIVE", "C0024109"),
     ("I1", "POSITIVE", "C0032227"),
     ("I1", "UNCERTAIN", "C0032285"),
     ("I1", "NEGATIVE", "C0032326"),
@@ -61,7 +62,7 @@ EXPECTED = [
 def test_reports_become_stances_with_evidence(graph: Graph, kgp: Kgp, openi_reports_folder: Path) -> None:
     completed = kgp("construct", "run", "openi", str(openi_reports_folder))
     assert completed.code == 0, completed.err
-    assert "4 reports read, 0 rejected: 7 edges written, 0 already there" in completed.out
+    assert "4 reports read, 0 rejected: 8 edges written, 0 already there" in completed.out
     assert _stance_edges(graph) == EXPECTED
     sections_by_uid = {
         report_uid: {"findings": findings, "impression": impression} for report_uid, findings, impression in REPORTS
@@ -71,8 +72,31 @@ def test_reports_become_stances_with_evidence(graph: Graph, kgp: Kgp, openi_repo
             phrase = sections_by_uid[edge_row["i"][1:]][evidence["section"]][evidence["start"] : evidence["end"]]
             assert edge_row["c"] == evidence["candidates"][0][0]
             assert phrase.lower().split()[-1] in (
-                "effusion", "pneumonia", "pneumothorax", "enlarged", "cardiomegaly"
+                "lungs", "effusion", "pneumonia", "pneumothorax", "enlarged", "cardiomegaly"
             )  # fmt: skip
+
+
+def test_findings_have_attributes_and_history_is_the_patients(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    text = "Small right pleural effusion. No left pleural effusion. No large pneumothorax. History of sarcoidosis."
+    (tmp_path / "r.csv").write_text(f"id,findings\n1,{text}\n", encoding="utf-8")
+    assert kgp("construct", "run", "reports", str(tmp_path / "r.csv")).code == 0
+    query = parse_query(
+        "t/p",
+        "// All.\nMATCH (i:Image)-[r]->(c:Concept) RETURN type(r) AS stance, c.name AS name, properties(r) AS p, "
+        "i.history AS history",
+    )
+    rows = {(row["stance"], row["name"]): row for row in graph.read(query)}
+    assert set(rows) == {
+        ("POSITIVE", "Pleural effusion"),
+        ("NEGATIVE", "Pleural effusion"),
+        ("NEGATIVE", "Pneumothorax"),
+    }
+    shown = rows["POSITIVE", "Pleural effusion"]["p"]
+    denied = rows["NEGATIVE", "Pleural effusion"]["p"]
+    pneumothorax = rows["NEGATIVE", "Pneumothorax"]["p"]
+    assert (shown["side"], shown["severity"], denied["side"], "only" in denied) == ("right", "small", "left", False)
+    assert (pneumothorax["severity"], pneumothorax["only"]) == ("large", ["large"])
+    assert rows["NEGATIVE", "Pneumothorax"]["history"] == ["Sarcoidosis (C0036202)"]
 
 
 def test_the_same_again_changes_nothing_and_undo_takes_all_out(
@@ -80,7 +104,7 @@ def test_the_same_again_changes_nothing_and_undo_takes_all_out(
 ) -> None:
     first_run = kgp("construct", "run", "openi", str(openi_reports_folder), "--json").json
     second_run = kgp("construct", "run", "openi", str(openi_reports_folder), "--json").json
-    assert (first_run["written"], second_run["written"], second_run["existing"]) == (7, 0, 7)
+    assert (first_run["written"], second_run["written"], second_run["existing"]) == (8, 0, 8)
     assert first_run["run"] == second_run["run"]
     assert kgp("runs", "undo", first_run["run"]).code == 0
     assert _stance_edges(graph) == []
@@ -88,7 +112,7 @@ def test_the_same_again_changes_nothing_and_undo_takes_all_out(
 
 def test_a_construction_dry_run_reports_and_writes_nothing(graph: Graph, kgp: Kgp, openi_reports_folder: Path) -> None:
     completed = kgp("construct", "run", "openi", str(openi_reports_folder), "--dry-run")
-    assert "7 edges would be written" in completed.out
+    assert "8 edges would be written" in completed.out
     assert _stance_edges(graph) == []
 
 
@@ -153,7 +177,7 @@ def test_an_ontology_gives_names_types_and_the_relations_between_what_was_found(
         relation_rows,
     )
     completed = kgp("construct", "run", "openi", str(openi_reports_folder), "--lexicon", str(tmp_path))
-    assert "6 reports and relations read, 0 rejected: 10 edges written" in completed.out, completed.err
+    assert "4 reports and 2 relations read, 0 rejected: 11 edges written" in completed.out, completed.err
     relation_query = parse_query(
         "t/r", "// All.\nMATCH (h:Concept)-[r]->(t:Concept) RETURN h.cui AS h, type(r) AS r, t.cui AS t ORDER BY r"
     )

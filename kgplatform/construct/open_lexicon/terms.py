@@ -2,7 +2,8 @@
 
 A row is a concept: id, preferred name, semantic type, region (`chest`, or `any` where its names mean the same in every
 examination), organ, the broader concept's name, and the names that reports use, with `;` between them. In a name
-`(a|b)` stands for a or b, and `(a|)` for a or nothing. The preferred name comes first and is a name itself.
+`(a|b)` stands for a or b, and `(a|)` for a or nothing. The preferred name is a name itself. A name that several terms
+of a region have is that of the last of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from importlib.resources import files
 from itertools import product
 from typing import Final, NamedTuple
 
+from kgplatform.construct.lexicon import key
 from kgplatform.errors import InputError
 
 FILE: Final = "terms.tsv"
@@ -62,4 +64,10 @@ def parse_terms(text: str) -> Iterator[Term]:
 @cache
 def own_terms() -> tuple[Term, ...]:
     """The platform's own terms."""
-    return tuple(parse_terms(files(__package__).joinpath(FILE).read_text(encoding="utf-8")))
+    terms = list(parse_terms(files(__package__).joinpath(FILE).read_text(encoding="utf-8")))
+    owners = {(term.region, key(name)): term.cui for term in terms for name in term.names[1:]}
+    owners |= {(term.region, key(term.name)): term.cui for term in terms}
+    return tuple(
+        term._replace(names=tuple(name for name in term.names if owners[term.region, key(name)] == term.cui))
+        for term in terms
+    )

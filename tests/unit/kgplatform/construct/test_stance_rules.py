@@ -10,7 +10,7 @@ from kgplatform.construct.rule_table import Effect, examples_of, read_rules
 from kgplatform.construct.stance import Rules, rules
 from kgplatform.construct.tagger import Candidate, Mention
 from kgplatform.errors import InputError
-from kgplatform.schema import Stance
+from kgplatform.schema import History, Stance
 from tests import ROOT
 from tests.unit.kgplatform.construct.marked_sentences import parse_marked
 
@@ -20,6 +20,8 @@ STANCE_OF_EFFECT = {
     "uncertain": Stance.UNCERTAIN,
     "alternatives": Stance.UNCERTAIN,
     "other": None,
+    "history": None,
+    "family": None,
 }
 EXAMPLES = list(examples_of(rules().table))
 
@@ -36,6 +38,26 @@ def test_each_rule_decides_its_example(rule: object, example: str) -> None:
             if effect not in (Effect.BOUNDARY, Effect.NOTHING):
                 assert decision.cue is not None
                 assert decision.cue.rule == rule.name  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "history"),
+    [
+        ("History of [sarcoidosis].", History.HISTORY),
+        ("Known hx of [lung cancer], stable.", History.HISTORY),
+        ("PMH: [asthma].", History.HISTORY),
+        ("Status post lobectomy for [carcinoma].", History.HISTORY),
+        ("Family history of [cancer].", History.FAMILY_HISTORY),
+        ("Mother had [tuberculosis].", History.FAMILY_HISTORY),
+        ("No history of [pneumonia].", None),
+        ("Clinical history: rule out [pneumonia].", None),
+        ("Evaluate for [effusion].", None),
+    ],
+)
+def test_what_the_patient_or_the_family_had_is_no_stance(sentence: str, history: History | None) -> None:
+    marked = parse_marked(sentence)
+    [decision] = rules().stances(marked.text, marked.mentions)
+    assert (decision.stance, decision.history) == (None, history)
 
 
 def test_every_rule_but_the_neutral_words_has_an_example() -> None:
