@@ -80,20 +80,16 @@ def test_changes_sides_and_what_is_denied(graph: Graph, studies: dict[str, str])
     assert denied["p2-2"]["other_stances"] == [["POSITIVE", "small"]]
 
 
-def test_histories(graph: Graph, studies: dict[str, str]) -> None:
-    graph.write(
-        parse_query(
-            "t/h",
-            "// Histories.\nMATCH (i:Image)-[:POSITIVE]->(c:Concept {cui: 'C0032326'})\n"
-            "CREATE (i)-[:HISTORY]->(c), (i)-[:FAMILY_HISTORY]->(:Concept {cui: 'C0041296', name: 'tuberculosis'})",
-        )
-    )
-    rows = {row["history"]: row for row in _query_rows(graph, "histories")}
-    assert {history: (row["cui"], row["images"], row["positive"]) for history, row in rows.items()} == {
-        "HISTORY": (PNEUMOTHORAX, 1, 1),
-        "FAMILY_HISTORY": ("C0041296", 1, 0),
+def test_histories(graph: Graph, tmp_path: Path) -> None:
+    reports = {"a": "Pneumothorax. History of lung cancer.", "b": "Cardiomegaly. Family history of lung cancer."}
+    images = construct_reports(graph, tmp_path, reports)
+    rows = {row["history_of"]: row for row in _query_rows(graph, "histories")}
+    assert {history: (row["images"], row["best_images"]) for history, row in rows.items()} == {
+        "patient": (1, [images["a"]]),
+        "family": (1, [images["b"]]),
     }
-    assert studies[rows["HISTORY"]["best_images"][0]] == "p2-2"
+    assert len(_query_rows(graph, "histories", words="LUNG CANCER")) == 2
+    assert _query_rows(graph, "histories", words="zebra") == []
 
 
 def test_other_queries_show_attributes_and_respect_them(graph: Graph, studies: dict[str, str]) -> None:
