@@ -18,6 +18,7 @@ from kgplatform.datasets import question_checks as asking
 from kgplatform.datasets.pair_checks import Audited
 from kgplatform.datasets.question_checks import AuditedQuestions
 from kgplatform.datasets.split_checks import (
+    EXAMPLES,
     CheckCount,
     hashed_ids,
     leak_check,
@@ -68,6 +69,18 @@ def _query(query_name: str) -> Callable[[Graph], CheckCount]:
         return CheckCount(result_row["count"], result_row["of"], result_row["examples"])
 
     return check
+
+
+def _shared_meanings(graph: Graph) -> CheckCount:
+    """Meanings that several concepts have: those that construction would link to one of them."""
+    from kgplatform.construct.graph_meanings import graph_meanings
+
+    groups, meaning_count = graph_meanings(graph)
+    examples = (
+        f"{best.cui} {best.name} = {', '.join(concept.cui for concept in others)}"
+        for best, *others in groups[:EXAMPLES]
+    )
+    return CheckCount(len(groups), meaning_count, tuple(examples))
 
 
 GRAPH: Final[tuple[Rule[Graph], ...]] = (
@@ -147,6 +160,13 @@ GRAPH: Final[tuple[Rule[Graph], ...]] = (
         "runs that were not finished",
         _query("unfinished_runs"),
         "Load the same source again, or finish the undo: `kgp runs undo RUN`. Until then all figures are incomplete.",
+    ),
+    Rule(
+        "KGP-A012",
+        AuditSeverity.WARNING,
+        "meanings that several concepts have",
+        _shared_meanings,
+        "Each has a part of the images: count and search with all of them. `kgp construct run` links to one of them.",
     ),
 )
 

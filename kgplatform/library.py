@@ -131,10 +131,13 @@ class KnowledgeGraph(Graph):
         return embed(self, encoder, images=None if images is None else Path(images), **options)
 
     def search(self, text: str = "", encoder: Encoder | None = None, **conditions: Any) -> SearchResult:
-        """Images by a text, by concepts, or by both; see `kgplatform.search.search.Searcher.search`.
+        """Images by a text, by concepts, or by both, also with attributes of the findings, as ``side="left"``; see
+        `kgplatform.search.search.Searcher.search`.
 
         >>> graph.search(concepts=["C0032227"]).hits[0].concepts
-        ('pleural effusion',)
+        ('Pleural effusion',)
+        >>> graph.search(concepts=["C0032227"], side="left", severity="small").hits[0].edges[0].attributes
+        {'severity': 'small', 'side': 'left'}
         """
         from kgplatform.search.search import Searcher
 

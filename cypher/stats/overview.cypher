@@ -1,5 +1,6 @@
 // Table 1 of the MedMKG paper for this graph, with the stances and the conflicting pairs (an image that has
-// several stances on one concept). Predicted edges do not count.
+// several stances on one concept, other than of a left and a right finding or of a finding and a part that is denied).
+// Predicted edges do not count.
 CALL { MATCH (c:Concept) RETURN count(c) AS concepts }
 CALL { MATCH (i:Image) RETURN count(i) AS images }
 CALL { MATCH (:Image)-[r:POSITIVE]->(:Concept) RETURN count(r) AS positive }
@@ -11,7 +12,11 @@ CALL {
 }
 CALL {
   MATCH (i:Image)-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c:Concept)
-  WITH i, c, count(r) AS stances WHERE stances > 1
+  WITH i, c, collect(r) AS pair_edges
+  WHERE any(a IN pair_edges WHERE any(b IN pair_edges WHERE type(a) < type(b)
+    AND NOT coalesce(a.side, '') + ' ' + coalesce(b.side, '') IN ['left right', 'right left']
+    AND (a.only IS NULL OR all(part IN [b.severity, b.acuity, b.change] WHERE part IS NULL)
+      OR any(part IN [b.severity, b.acuity, b.change] WHERE coalesce(part, '') IN a.only))))
   RETURN count(*) AS conflicts
 }
 WITH *, positive + negative + uncertain AS cross_edges,

@@ -11,11 +11,11 @@ from typing import Any, Final
 from kgplatform import plugins, queries
 from kgplatform.batches import Reject
 from kgplatform.construct.default_exam import ReportsWithExam
+from kgplatform.construct.graph_meanings import same_concepts
 from kgplatform.construct.judgement import Judge
 from kgplatform.construct.language_model.consent import check_consent
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
-from kgplatform.construct.meanings import one_to_one
 from kgplatform.construct.open_lexicon import OpenRelations, ontology_names, own_words
 from kgplatform.construct.open_lexicon.terms import ANY, CHEST
 from kgplatform.construct.report import ReportSource
@@ -115,23 +115,13 @@ def build_lexicon(settings: ConstructionSettings, graph: Graph | None, region: s
     """
     has_graph = graph is not None and settings.graph_names
     names_in_graph = graph_concepts(graph, BY_NAMES) if graph is not None and has_graph else ()
-    same_concepts = _same_concepts(graph) if graph is not None and has_graph else ()
+    stated = same_concepts(graph) if graph is not None and has_graph else ()
     names_of_ontologies = ontology_names() if settings.own_words else ()
     named = chain(names_in_graph, settings_concepts(settings, region), names_of_ontologies)
-    lexicon = Lexicon(named, same_concepts)
+    lexicon = Lexicon(named, stated)
     if region == CHEST:
         logger.info(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
     return lexicon
-
-
-def _same_concepts(graph: Graph) -> list[tuple[str, str]]:
-    """The pairs of concepts that the graph calls the same: `same_as`, and `mapped_to` that maps no other concept."""
-    rows = list(graph.read(queries.get("construct/same_concepts")))
-    pairs = {
-        relation: [(row["first"], row["second"]) for row in rows if row["relation"] == relation]
-        for relation in ("same_as", "mapped_to")
-    }
-    return pairs["same_as"] + one_to_one(pairs["mapped_to"])
 
 
 def graph_concepts(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:

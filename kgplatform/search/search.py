@@ -1,13 +1,14 @@
 """Search for images: by text, by concept and stance, and by both (``cypher/search/``).
 
 By text, the images come whose embeddings are most similar to the text's, or, `by` concepts, those that are POSITIVE for
-the concepts whose names are. Similarities are cosines, from -1 to 1; of several concepts, their sum.
+the concepts whose names are. Similarities are cosines, from -1 to 1; of several concepts, their sum. Where a text
+states the side, severity … of a finding, images whose edges state the same come first (`attribute_ranking`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from kgplatform import queries
@@ -15,11 +16,19 @@ from kgplatform.errors import DatabaseError, KgpError, UsageError
 from kgplatform.graph import Graph
 from kgplatform.schema import Stance
 from kgplatform.search import index
+from kgplatform.search.attribute_ranking import (
+    FindingEdge,
+    FindingEdges,
+    described_findings,
+    read_edges,
+    unstated_note,
+)
+from kgplatform.search.attributes import DescribedFinding, required_values
 from kgplatform.search.encoder import Encoder
 from kgplatform.search.index import EmbeddingState, EncoderIdentity, Part
 from kgplatform.search.names import GraphConcept, find_concept, text_note
+from kgplatform.search.readiness import embedding_notes, require_ready
 from kgplatform.trained_on import TrainedOn
-from kgplatform.upgrade import embeddings_outdated
 from kgplatform.vqa.negation import is_negated
 
 # Measured in benchmarks/graph/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking
@@ -47,7 +56,7 @@ class NearConcept:
 @dataclass(frozen=True)
 class Hit:
     """An image: rank from 1, the cosine (or the sum of cosines of the `matched` concepts, CUIs), NaF score, path, and
-    the names of the concepts that it is POSITIVE for.
+    the names of the concepts that it is POSITIVE for; `edges` to findings that were looked for with attributes.
     """
 
     rank: int
@@ -57,12 +66,14 @@ class Hit:
     path: str | None
     concepts: tuple[str, ...]
     matched: tuple[str, ...] = ()
+    edges: tuple[FindingEdge, ...] = ()
 
 
 @dataclass(frozen=True)
 class SearchResult:
     """What was found. `by` says how a text was compared, None without a text; `notes` are for the person who asked;
     `trained_on` says of the model of a text what it was trained on, and `warnings` what is not to be relied on.
+    `understood` are the findings whose attributes were compared.
     """
 
     by: Part | None
@@ -73,6 +84,7 @@ class SearchResult:
     notes: tuple[str, ...] = ()
     trained_on: TrainedOn = ()
     warnings: tuple[str, ...] = ()
+    understood: tuple[DescribedFinding, ...] = ()
 
 
 class Searcher:
@@ -97,27 +109,34 @@ class Searcher:
         without: Sequence[str] = (),
         by: Part | None = None,
         top: int = 10,
+        side: str | None = None,
+        location: str | None = None,
+        severity: str | None = None,
+        change: str | None = None,
     ) -> SearchResult:
         """The best images for a text, concepts (CUIs or names) that the image has that stance to, or both; `without`
         leaves out images that are POSITIVE for one of these. Without `by`, a text is compared with images, or with
-        concepts where no image has an embedding.
+        concepts where no image has an embedding. `side`, `location`, `severity` and `change` are what the edges to the
+        concepts, or else to the findings of the text, must state exactly.
 
         Raises `UsageError` where there is nothing to search for, `NotFoundError` for an unknown or ambiguous concept,
         and `KgpError` where embeddings or indexes are missing, not ready, or another model's.
         """
         text = text.strip()
+        required = required_values(side=side, location=location, severity=severity, change=change)
         check_search(text, concepts, by, top)
         required_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
         unwanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in without))
-        conditions = {
+        conditions: dict[str, Any] = {
             "wanted": [concept.cui for concept in required_concepts],
             "stance": stance.value,
             "without": [concept.cui for concept in unwanted_concepts],
-            "top": top,
         }
+        findings = described_findings(self._graph, text, required_concepts, stance, required)
+        edges = read_edges(self._graph, findings, **conditions)
+        conditions["top"] = top
         if not text:
-            hits = _hits(self._graph.read(queries.get("search/image_concepts"), **conditions))
-            return SearchResult(None, hits, (), required_concepts, unwanted_concepts, self._naf_notes())
+            return self._by_concepts_alone(edges, conditions, required_concepts, unwanted_concepts)
         encoder, model = self._encode_with()
         search_part = by or self._route()
         part_state = self._ready(search_part, model)
@@ -129,10 +148,12 @@ class Searcher:
             self._states.clear()
             self._ready(search_part, model)  # raises the index's problem, if that is the cause
             raise
+        if edges.is_stated or edges.is_required:
+            hits = self._by_attributes(edges, search_part, text_vector, model.digits, near_concepts, hits, top)
         if not hits:
             self._states.clear()
             part_state = self._ready(search_part, model)
-        notes = _notes(part_state, model.digits, chosen=by is not None)
+        notes = embedding_notes(part_state, model.digits, chosen=by is not None)
         if length_note := encoder.reading(text).note:
             notes = (length_note, *notes)
         if is_negated(text):
@@ -141,10 +162,64 @@ class Searcher:
             notes = (unknown_note, *notes)
         if search_part is Part.CONCEPTS:
             notes += self._naf_notes()
-        training_sets, model_warnings = encoder.trained_on, self._warnings(encoder)
+        if note := unstated_note(self._graph, edges):
+            notes += (note,)
+        understood = edges.findings if edges.is_stated or edges.is_required else ()
         return SearchResult(
-            search_part, hits, near_concepts, required_concepts, unwanted_concepts, notes, training_sets, model_warnings
+            search_part,
+            hits,
+            near_concepts,
+            required_concepts,
+            unwanted_concepts,
+            notes,
+            encoder.trained_on,
+            self._warnings(encoder),
+            understood,
         )
+
+    def _by_concepts_alone(
+        self,
+        edges: FindingEdges,
+        conditions: dict[str, Any],
+        required_concepts: tuple[GraphConcept, ...],
+        unwanted_concepts: tuple[GraphConcept, ...],
+    ) -> SearchResult:
+        """The images of a search without a text, best NaF first."""
+        if not edges.findings:
+            hits = _hits(self._graph.read(queries.get("search/image_concepts"), **conditions))
+            return SearchResult(None, hits, (), required_concepts, unwanted_concepts, self._naf_notes())
+        hit_limit = conditions["top"]
+        naf_query = queries.get("search/among_by_naf")
+        rows = edges.best(lambda ids: self._graph.read(naf_query, ids=ids, top=hit_limit), hit_limit)
+        notes = self._naf_notes()
+        if note := unstated_note(self._graph, edges):
+            notes += (note,)
+        hits = _hits(rows, edges)
+        return SearchResult(None, hits, (), required_concepts, unwanted_concepts, notes, understood=edges.findings)
+
+    def _by_attributes(
+        self,
+        edges: FindingEdges,
+        part: Part,
+        text_vector: list[float],
+        model_digits: str,
+        near_concepts: Sequence[NearConcept],
+        similar_hits: Sequence[Hit],
+        top: int,
+    ) -> tuple[Hit, ...]:
+        """The images whose edges agree best with the findings, then, unless attributes are required, the others."""
+        near_pairs = [[concept.cui, concept.similarity] for concept in near_concepts]
+
+        def rank(ids: list[str]) -> list[dict[str, Any]]:
+            if part is Part.CONCEPTS:
+                concept_query = queries.get("search/among_by_concepts")
+                return self._graph.read(concept_query, ids=ids, near=near_pairs, top=top)
+            text_query = queries.get("search/among_by_text")
+            return self._graph.read(text_query, ids=ids, vector=text_vector, model=model_digits, top=top)
+
+        hits = _hits(edges.best(rank, top), edges)
+        others = () if edges.is_required else (hit for hit in similar_hits if hit.id not in edges.edges)
+        return tuple(replace(hit, rank=number) for number, hit in enumerate((*hits, *others), 1))[:top]
 
     def _warnings(self, encoder: Encoder) -> tuple[str, ...]:
         if self._warned is None:
@@ -174,7 +249,7 @@ class Searcher:
         """The part's state. Raises `KgpError` where it cannot be searched with this model."""
         part_state = self._state(part)
         try:
-            _require(self._graph, part_state, model)
+            require_ready(self._graph, part_state, model)
         except KgpError:
             self._states.clear()  # it may be repaired before the next search
             raise
@@ -243,59 +318,7 @@ def check_search(text: str, concepts: Sequence[str], by: Part | None, top: int) 
         raise UsageError(f"1 to {MAX_IMAGES:,} images can be found at a time", "Change --top.")
 
 
-def _require(graph: Graph, part_state: EmbeddingState, model: EncoderIdentity) -> None:
-    """Raise `KgpError` unless the part has embeddings of this model and an index that is ready."""
-    plural_name = part_state.part.plural
-    embed_command = f"kgp embed --only {plural_name}" + (" --images DIR" if part_state.part is Part.IMAGES else "")
-    if not part_state.models and embeddings_outdated(graph):
-        hint = f"Bring it up to date: `{embed_command}`; no vector is computed again."
-        raise KgpError("an earlier version wrote the graph, and its embeddings are not where they are now", hint)
-    if not part_state.models:
-        raise KgpError(f"no {plural_name[:-1]} of the graph has an embedding", f"Create them: `{embed_command}`")
-    if model.digits not in part_state.models:
-        model_names = index.model_names(graph)
-        owner_names = ", ".join(
-            model_names.get(model_digits, "an unknown model") for model_digits in sorted(part_state.models)
-        )
-        hint = f"Search with that --model, or embed again: `{embed_command} --model … --replace`"
-        if part_state.part is Part.IMAGES:
-            hint += "; a text-only model can search --by concepts"
-        raise KgpError(f"the {plural_name} have embeddings of {owner_names}, not of {model.name}", hint)
-    vector_index = part_state.index
-    index_name, retry_hint = (
-        part_state.part.index,
-        f"The same `{embed_command}` as before creates it; no vector is computed again.",
-    )
-    if vector_index is None:
-        raise KgpError(f"the index {index_name} is missing", retry_hint)
-    if vector_index.state == "POPULATING":
-        raise KgpError(
-            f"the index {index_name} is still being built, {vector_index.percent:.0f} %", "Try again in a while."
-        )
-    if vector_index.state != "ONLINE":
-        raise KgpError(f"the index {index_name} is {vector_index.state}", retry_hint)
-    if not index.fits(vector_index, model.width):
-        index_shape = f"{vector_index.dimensions} dimensions and the similarity {vector_index.similarity}"
-        raise KgpError(
-            f"the index {index_name} has {index_shape}, the model's vectors have {model.width} and COSINE", retry_hint
-        )
-
-
-def _notes(part_state: EmbeddingState, model_digits: str, *, chosen: bool) -> tuple[str, ...]:
-    notes = []
-    if part_state.part is Part.CONCEPTS and not chosen:
-        notes.append("no image has an embedding: the text is compared with the names of concepts")
-    missing_count = part_state.nodes - part_state.models.get(model_digits, 0)
-    if missing_count:
-        plural_name = part_state.part.plural
-        notes.append(
-            f"{missing_count:,} of {part_state.nodes:,} {plural_name} have no embedding of this model "
-            "and are not found by text"
-        )
-    return tuple(notes)
-
-
-def _hits(hit_rows: Sequence[dict[str, Any]]) -> tuple[Hit, ...]:
+def _hits(hit_rows: Sequence[dict[str, Any]], edges: FindingEdges | None = None) -> tuple[Hit, ...]:
     return tuple(
         Hit(
             rank,
@@ -305,6 +328,7 @@ def _hits(hit_rows: Sequence[dict[str, Any]]) -> tuple[Hit, ...]:
             hit_row["path"],
             tuple(hit_row["concepts"]),
             tuple(hit_row.get("matched", ())),
+            () if edges is None else edges.image_edges(hit_row["id"]),
         )
         for rank, hit_row in enumerate(hit_rows, 1)
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kgplatform import naf, queries
+from kgplatform import naf, queries, stats
 from kgplatform.audit import audit, audit_export, audit_split
 from kgplatform.datasets import splits
 from kgplatform.datasets.split_checks import Hashed, hashed_collisions
@@ -18,6 +18,7 @@ from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse_query
 from tests.conftest import Kgp
+from tests.integration.constructed_graphs import STUDIES, construct_reports
 from tests.integration.sources import small_rows, write_medmkg
 
 pytestmark = pytest.mark.server
@@ -66,10 +67,15 @@ def test_the_known_problems_of_the_released_graph(medmkg_graph: Graph) -> None:
         "KGP-A006": ("warning", 11_084, 11_084),
         "KGP-A007": ("warning", 2_392, 11_084),
         "KGP-A009": ("info", 52, 262),
+        "KGP-A012": ("warning", 192, 2_781),
     }
     examples = {finding.id: finding.examples for finding in findings}
     assert examples["KGP-A002"] == ("C4049863 Impression: 926", "C4321457 Examination: 3")
     assert all(re.fullmatch(r"I\d+ C\d{7}", example) for example in examples["KGP-A001"])
+    assert any(
+        example.startswith("C0032227 pleural effusion (diagnosis) = C0747635, C4552777")
+        for example in examples["KGP-A012"]
+    )
 
 
 @pytest.mark.data
@@ -130,7 +136,7 @@ def test_the_command_fails_on_what_it_is_told_to_fail_on(
     splits.make("paper", released_medmkg_triples).write(leaking_split)
     splits.make("leakage-free", released_medmkg_triples).write(clean_split)
     graph_audit = kgp("audit")
-    assert "checked graph: 4,868 images, 3,149 concepts, 35,387 edges; 11 rules" in graph_audit.out
+    assert "checked graph: 4,868 images, 3,149 concepts, 35,387 edges; 12 rules" in graph_audit.out
     assert (graph_audit.code, graph_audit.err) == (0, "")
     assert "warning   KGP-A001      68  20,637" in graph_audit.out
     assert "error" not in graph_audit.out
@@ -199,3 +205,59 @@ def test_a_graph_with_one_problem_of_each_kind(graph: Graph, tmp_path: Path) -> 
         "KGP-A010": (40, ()),
         "KGP-A011": (1, (f"{load_report.run} (undoing)",)),
     }
+
+
+def test_concepts_with_a_single_meaning_are_grouped(graph: Graph) -> None:
+    graph.write(
+        parse_query(
+            "t/m",
+            "// Concepts with edges.\n// param rows list: CUI, name, types\nUNWIND $rows AS row\n"
+            "MERGE (i:Image {id: 'I5'}) CREATE (:Concept {cui: row[0], name: row[1], semantic_types: row[2]})"
+            "<-[:POSITIVE]-(i)",
+        ),
+        rows=[
+            ["C4552777", "Pleural effusion", []],
+            ["C0747635", "bilateral pleural effusion (diagnosis)", []],
+            ["C9900001", "Zebra finding", ["Finding"]],
+            ["C9900002", "finding, zebra (disorder)", []],
+            ["C9900003", "Zebra finding (body structure)", []],
+            ["C9900004", "Okapi", []],
+            ["C9900005", "Giraffe", []],
+        ],
+    )
+    graph.write(
+        parse_query(
+            "t/s",
+            "// What a source calls the same.\nMATCH (a {cui: 'C9900004'}), (b {cui: 'C9900005'})\n"
+            "CREATE (a)-[:same_as]->(b)",
+        )
+    )
+    [finding] = [finding for finding in audit(graph) if finding.id == "KGP-A012"]
+    assert (finding.severity, finding.count, finding.of) == ("warning", 3, 4)
+    assert set(finding.examples) == {
+        "C0747635 bilateral pleural effusion (diagnosis) = C4552777",
+        "C9900001 Zebra finding = C9900002",
+        "C9900004 Okapi = C9900005",
+    }
+
+
+def test_left_and_right_or_a_part_that_is_denied_are_no_conflict(graph: Graph, tmp_path: Path) -> None:
+    construct_reports(
+        graph,
+        tmp_path,
+        {
+            "a": "Small right pleural effusion. No left pleural effusion.",
+            "b": "Small pleural effusion. No large pleural effusion.",
+            "c": "Large pleural effusion. No large pleural effusion.",
+            "d": "Pleural effusion. No large pleural effusion.",
+            "e": "Left pleural effusion. No pleural effusion.",
+            "f": "Left pneumothorax. No left pneumothorax.",
+        },
+    )
+    [conflict] = [finding for finding in audit(graph) if finding.id == "KGP-A001"]
+    query = queries.get("explore/conflicts")
+    rows = graph.read(query, **query.bind({}))
+    studies = {row["id"]: row["study"] for row in graph.read(STUDIES)}
+    assert sorted(studies[row["image"]] for row in rows) == ["c", "d", "e", "f"]
+    assert (conflict.count, conflict.of) == (4, 6)
+    assert stats.overview(graph)["conflicts"] == 4
