@@ -54,6 +54,7 @@ _BLOCKING: Final = frozenset(
     "demonstrate indicating indicates reflects reflecting causing obscuring overlying involving extending measuring "
     "compared since following , ; : . ( ) ? ! than as if".split()
 )
+_SITE: Final = (Attribute.SIDE, Attribute.LOCATION)  # not shared with a joined finding that has its own
 _ORGANS: Final = {  # locations that an organ's findings have by their names
     "lung": ("lung",),
     "pleura": ("pleura", "lung"),
@@ -159,9 +160,10 @@ class _Sentence:
     def describe(self) -> None:
         """Find the groups of describing words and give each to its findings."""
         for group in self._groups():
-            for number in self._described_by(group):
+            for joined, number in enumerate(self._described_by(group)):
+                has_site = joined and not self._values[number].keys().isdisjoint(_SITE)
                 for phrase, following in zip_longest(group.phrases, group.phrases[1:]):
-                    if not _is_degree_of_change(phrase, following):
+                    if not _is_degree_of_change(phrase, following) and not (has_site and phrase.attribute in _SITE):
                         self._add(number, self._unless_denied(phrase, group))
         self._inherit()
         for size in _SIZE.finditer(self._text):
@@ -297,11 +299,11 @@ class _Sentence:
             previous, values = self._values[number - 1], self._values[number]
             if not self._mentions[number].is_finding or not self._mentions[number - 1].is_finding:
                 continue
-            if Attribute.SIDE in values or Attribute.LOCATION in values:
+            if not values.keys().isdisjoint(_SITE):
                 continue
             between = self._text[self._mentions[number - 1].end : self._mentions[number].start]
             if _EXPLAINS.search(between) is not None and _ENDS.search(between) is None:
-                for attribute in (Attribute.SIDE, Attribute.LOCATION):
+                for attribute in _SITE:
                     if attribute in previous:
                         values[attribute] = list(previous[attribute])
 

@@ -70,6 +70,7 @@ def in_short(values: dict[str, list[Any]]) -> str:
         ("Left [effusion] and right basilar [atelectasis].", ["left", "right base"]),
         ("No [effusion] on the right but a small [effusion] on the left.", ["right", "left small"]),
         ("Left [effusion]. Right [nodule].", ["left", "right"]),
+        ("Small right [effusion] and [opacity] at the left base.", ["right small", "left base"]),
         ("Large [mass]; small [nodule].", ["large", "small"]),
         # Words before it in the clause.
         ("In the left lower lobe there is a [nodule].", ["left lower lobe"]),
