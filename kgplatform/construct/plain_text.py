@@ -137,7 +137,7 @@ def _row_lines(cells: list[str], kinds: list[str]) -> Iterator[str]:
     line = ""
     for cell, kind in zip(cells, kinds, strict=True):
         if kind:
-            if line:
+            if any(map(str.isalpha, line)):  # not a row's number
                 yield line
             line = f"{cell[0].upper()}{cell[1:].rstrip(' :')}:"
         else:
