@@ -129,10 +129,13 @@ def test_studies_of_openi(tmp_path: Path, rows: list[tuple[str, list[str], str]]
             for index, view in enumerate(views)
         ]
     if is_xml:
-        for number, row in enumerate(report_rows, 1):
-            images = "".join(f'<parentImage id="CXR{i["filename"]}"/>' for i in image_rows if i["uid"] == row["uid"])
+        for file_number, row in enumerate(report_rows, 1):
+            image_elements = "".join(
+                f'<parentImage id="CXR{i["filename"]}"/>' for i in image_rows if i["uid"] == row["uid"]
+            )
             text = f'<AbstractText Label="FINDINGS">{row["findings"]}</AbstractText>'
-            (tmp_path / f"{number}.xml").write_text(f'<e><uId id="CXR{row["uid"]}"/>{text}{images}</e>', "utf-8")
+            xml_text = f'<e><uId id="CXR{row["uid"]}"/>{text}{image_elements}</e>'
+            (tmp_path / f"{file_number}.xml").write_text(xml_text, encoding="utf-8")
     else:
         full_rows = [{"impression": "", **row} for row in report_rows]
         write_csv(tmp_path / "indiana_reports.csv", full_rows, ("uid", "findings", "impression"))

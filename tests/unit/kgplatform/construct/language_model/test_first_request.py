@@ -101,10 +101,12 @@ def answering_once() -> Iterator[str]:
 
 def test_a_connection_that_fails_later_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = []
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
-    monkeypatch.setattr(
-        "openai.AsyncOpenAI._calculate_retry_timeout", lambda *args, **options: waits.append(1) or 0.001
-    )
+
+    def no_wait(*args: object, **options: object) -> float:
+        waits.append(args)
+        return 0.001
+
+    monkeypatch.setattr("openai.AsyncOpenAI._calculate_retry_timeout", no_wait)
     with answering_once() as url, closing(Client(LLMSettings("tiny", url, retries=3))) as client:
         assert client.ask(MESSAGES).text == "an answer"
         with pytest.raises(Unanswered, match="no connection"):
