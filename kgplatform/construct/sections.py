@@ -14,13 +14,13 @@ paragraph without a header is taken as findings, as MIT-LCP's parser of MIMIC-CX
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from kgplatform.construct.plain_text import plain_text
 from kgplatform.construct.section_names import (
     ANATOMY,
     COMMON_WORDS,
@@ -37,11 +37,6 @@ from kgplatform.construct.section_names import (
     name_words,
 )
 
-_BREAKS: Final = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]|\\r\\n|\\n|\\\.br\\")
-_BLOCK_TAG: Final = re.compile(
-    r"</?(?:br|p|div|li|ul|ol|tr|td|th|table|h[1-6]|section|hr)\b[^<>]{0,200}>", re.IGNORECASE
-)
-_TAG: Final = re.compile(r"</?[a-z][a-z0-9]{0,9}(?:\s[^<>]{0,200})?/?>", re.IGNORECASE)
 _SPACES: Final = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 _COMPARED: Final = re.compile(r"compar|prior|previous|recommend", re.IGNORECASE)  # headers before other exams' names
 _PARAGRAPH: Final = re.compile(r"\n[^\S\n]*\n")
@@ -76,17 +71,6 @@ class _Header(NamedTuple):
     end: int
     name: str
     kind: str
-
-
-def plain_text(text: str) -> str:
-    """The text with one form of characters and line endings, and without HTML's tags."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-        text = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    text = _BREAKS.sub("\n", text.replace("\u2236", ":"))
-    if "<" in text:
-        text = _TAG.sub("", _BLOCK_TAG.sub("\n", text))
-    return text
 
 
 @lru_cache(maxsize=4)  # of one report both the sections and the exam's name are read
@@ -144,10 +128,11 @@ def _paragraphs_without_header(report_parts: list[Section]) -> Iterator[str]:
 def _headers(text: str) -> Iterator[_Header]:
     """The headers of a text in order. Spaces are single here only: evidence counts those of the report."""
     shift_starts, shifts = [0], [0]
-    for spaces in _SPACES.finditer(text):
-        shifts.append(shifts[-1] + len(spaces[0]) - 1)
-        shift_starts.append(spaces.end() - shifts[-1])
-    text = _SPACES.sub(" ", text)
+    if "  " in text or "\t" in text or not text.isascii():
+        for spaces in _SPACES.finditer(text):
+            shifts.append(shifts[-1] + len(spaces[0]) - 1)
+            shift_starts.append(spaces.end() - shifts[-1])
+        text = _SPACES.sub(" ", text)
     headers = [header for match in _LINE_HEADER.finditer(text) if (header := _line_header(text, match)) is not None]
     inline_matches = list(_INLINE_HEADER.finditer(text))
     headers_of_line: Counter[tuple[int, bool]] = Counter()  # by the line's start, and whether in small letters

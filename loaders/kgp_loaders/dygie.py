@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from kgp_loaders.json_rows import json_documents
 from kgplatform import files
 
 FIRST_LINES: Final = 10  # of which the first that is not blank tells the form
+MAX_SAMPLE: Final = 1 << 20  # bytes in which a document over several lines names what it has
 MAX_LINE: Final = 16 << 20  # bytes of a line of JSON
 
 
@@ -24,19 +26,31 @@ class GraphDamage(Exception):
 
 
 def is_dygie(path: Path) -> bool:
-    """Whether the first line that is not blank is an object of DyGIE++'s form."""
+    """Whether the first document is an object of DyGIE++'s form."""
     with files.open_regular_file(path) as json_file:
         first_lines = (json_file.readline(MAX_LINE) for _ in range(FIRST_LINES))
         first_line = next((line for line in first_lines if line.removeprefix(b"\xef\xbb\xbf").strip()), b"")
+        sample = first_line + json_file.read(MAX_SAMPLE)
     try:
         document = json.loads(first_line.decode("utf-8-sig"))
+        document = document[0] if isinstance(document, list) and document else document
     except (ValueError, RecursionError):
-        return False
+        has_names = any(name in sample for name in (b'"doc_key"', b'"sentences"'))
+        document = next((entry for _, entry in _spread_documents(path)), None) if has_names else None
     return isinstance(document, dict) and bool({"doc_key", "sentences"} & document.keys())
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """The objects of a JSON Lines file with their line; None for a line that is none."""
+    """The objects of a JSON Lines file with their line, None for a line that is none; or those of a file in which they
+    take several lines each, or are a list, with their number.
+    """
+    with files.open_regular_file(path) as json_file:
+        first_line = json_file.readline(MAX_LINE).removeprefix(b"\xef\xbb\xbf").strip()
+    if first_line in (b"{", b"[") or first_line[:1] == b"[":
+        documents = _spread_documents(path)
+        if documents:
+            yield from documents
+            return
     with files.open_regular_file(path) as json_file:
         for line_number, line in enumerate(iter(lambda: json_file.readline(MAX_LINE + 1), b""), 1):
             if not line.strip():
@@ -45,6 +59,18 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
                 yield line_number, json.loads(line.decode("utf-8-sig")) if len(line) <= MAX_LINE else None
             except (ValueError, RecursionError):
                 yield line_number, None
+
+
+def _spread_documents(path: Path) -> list[tuple[int, Any]]:
+    """The documents of the file, or the entries of its list, numbered from 1; none where it is not JSON."""
+    with files.open_regular_file(path) as json_file:
+        content = json_file.read(files.MAX_DOCUMENT + 1)
+    try:
+        documents = list(json_documents(content.decode("utf-8-sig"))) if len(content) <= files.MAX_DOCUMENT else []
+    except (ValueError, RecursionError):
+        return []
+    entries = documents[0] if len(documents) == 1 and isinstance(documents[0], list) else documents
+    return list(enumerate(entries, 1))
 
 
 def graph_of_line(document: Any) -> tuple[str, dict[str, Any]]:

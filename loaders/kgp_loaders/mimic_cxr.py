@@ -36,6 +36,7 @@ DATASET: Final = "MIMIC-CXR"
 PHANTOM: Final = "Phantom"
 VIEWS: Final = ("AP",)
 REPORT_ROOTS: Final = (Path(), Path("mimic-cxr-reports"), Path("reports"))
+NO_IMAGE: Final = "studies without such an image"
 MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has about 20 kB
 
 _TABLE: Final = re.compile(r"mimic-cxr-[0-9.]+-(metadata|split)\.csv(\.gz)?")
@@ -131,7 +132,9 @@ class MIMICCXR:
         split_dicoms, rejects = self._selected_images()
         chosen: dict[tuple[str, str], _Image] = {}
         view_filter = ViewFilter(self.views)
+        study_ids: set[str] = set()
         for image in self._images(rejects):
+            study_ids.add(image.study)
             if self.views and not image.view:
                 self.left_out["images whose view is not stated"] += 1
                 continue
@@ -147,6 +150,8 @@ class MIMICCXR:
             if study_key not in chosen or image.dicom < chosen[study_key].dicom:
                 chosen[study_key] = image
         self.left_out.update(view_filter.absent())
+        if without_image := len(study_ids) - len({study for study, _ in chosen}):
+            self.left_out[NO_IMAGE] = without_image
         ordered_images = sorted(chosen.values(), key=lambda image: (int(image.subject), int(image.study), image.dicom))
         return ordered_images, rejects
 

@@ -6,8 +6,11 @@
     <eCitation> … <AbstractText Label="FINDINGS">…</AbstractText> … <parentImage id="CXR1_1_IM-0001-3001">…
 
 A study is one report with its images. The graph has one image a study, id `I` and the report's uid: the first by name
-of the projections asked for. The XML form does not tell projections, so the first image stands. With `every_image` the
-report comes once for each image, by name.
+of the projections asked for. With `every_image` the report comes once for each image, by name.
+
+Both forms give the same studies, texts and names of images, but the XML form does not tell projections: its reports
+have the first image, which may be a lateral one, and no view, and studies with lateral images alone are read, too. Such
+reports are counted.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from kgp_loaders.views import ViewFilter
 from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.modality import CHEST_RADIOGRAPH
+from kgplatform.construct.plain_text import clean_text
 from kgplatform.construct.report import MORE_IMAGES, SECTIONS, Report
 from kgplatform.errors import InputError
 
@@ -33,8 +37,12 @@ PROJECTIONS: Final = "indiana_projections.csv"
 VIEWS: Final = ("Frontal",)
 MAX_XML: Final = 1 << 20  # bytes; a real report has 5 kB
 
+NO_IMAGE: Final = "reports without such an image"
+NO_PROJECTION: Final = "reports whose images' projections the XML form does not tell: the first image is taken"
+
 _UID: Final = re.compile(r"[0-9]{1,9}")
 _FILE: Final = re.compile(r"[\w.-]{1,200}")
+_IMAGE_PREFIX: Final = re.compile(r"CXR(?:[0-9]{1,9}_(?=[0-9]{1,9}_))?")  # CXR1_1_IM-0001 is 1_IM-0001
 
 
 class OpenI:
@@ -56,6 +64,7 @@ class OpenI:
             **({"every_image": True} if every_image else {}),  # when set alone: ids of runs stay
         }
         self.left_out: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
         tables = (folder / REPORTS, folder / PROJECTIONS)
         self._xml = not tables[0].is_file()
         self.files = tuple(sorted(folder.rglob("*.xml"), key=_by_number)) if self._xml else tables
@@ -69,6 +78,7 @@ class OpenI:
     def reports(self) -> Iterator[Report | Reject]:
         """Yield the studies that have an image of the projections asked for."""
         self.left_out.clear()
+        self.remarks.clear()
         return self._from_xml() if self._xml else self._from_tables()
 
     def _from_tables(self) -> Iterator[Report | Reject]:
@@ -103,33 +113,51 @@ class OpenI:
             elif uid in views_by_study:
                 yield from self._reports(uid, dict(zip(SECTIONS, section_texts, strict=True)), views_by_study[uid])
             else:
-                self.left_out["reports without such an image"] += 1
+                self.left_out[NO_IMAGE] += 1
             previous_ids.add(uid)
 
     def _from_xml(self) -> Iterator[Report | Reject]:
+        previous_ids: set[str] = set()
         for xml_path in self.files:
             try:
-                uid, sections, image_names = _read_xml(xml_path)
-                yield from self._reports(uid, sections, dict.fromkeys(image_names, ""))
+                uid, sections, image_ids = _read_xml(xml_path)
             except ElementTree.ParseError as error:
                 yield Reject(xml_path, error.position[0], "the file is not well-formed XML")
+                continue
             except InputError as error:
                 yield Reject(xml_path, 1, error.message)
+                continue
+            if uid in previous_ids:
+                yield Reject(xml_path, 1, "the uid already occurs in an earlier file")
+                continue
+            previous_ids.add(uid)
+            if not image_ids:
+                self.left_out[NO_IMAGE] += 1
+                continue
+            self.remarks[NO_PROJECTION] += bool(self.views)
+            yield from self._reports(uid, sections, {self._image_name(image_id): "" for image_id in image_ids})
+
+    def _image_name(self, image_id: str) -> str:
+        """The name of an image's file: as it exists here, otherwise as the CSV form has it."""
+        if (self.folder / f"{image_id}.png").is_file():
+            return f"{image_id}.png"
+        return f"{_IMAGE_PREFIX.sub('', image_id)}.dcm.png"
 
     def _reports(self, uid: str, sections: Mapping[str, str], images: Mapping[str, str]) -> Iterator[Report]:
         """The report with its first image, or with each; `images` are projections by file name, "" where unknown."""
         image_names = sorted(images)
+        section_texts = {name: clean_text(text).strip() for name, text in sections.items()}
         if not self.every_image and len(image_names) > 1:
             self.left_out[MORE_IMAGES] += len(image_names) - 1
-        for image_name in image_names if self.every_image else (image_names or [""])[:1]:
+        for image_name in image_names if self.every_image else image_names[:1]:
             view = images.get(image_name, "") if self.every_image or len(self.views) == 1 else ""
             view_property = {"view": view} if view else {}
             image = {"dataset": DATASET, "study_id": uid, "path": image_name} | view_property
-            has_text = any(text.strip() for text in sections.values())
+            has_text = any(section_texts.values())
             yield Report(
                 uid,
                 f"I{uid}",
-                sections,
+                section_texts,
                 image | CHEST_RADIOGRAPH.properties(),
                 has_text=has_text,
                 exam=CHEST_RADIOGRAPH,
@@ -159,12 +187,13 @@ def _read_xml(xml_path: Path) -> tuple[str, dict[str, str], list[str]]:
     uid = re.sub(r"^CXR", "", uid_element.get("id", "")) if uid_element is not None else ""
     if not _UID.fullmatch(uid):
         raise InputError("the report has no uId")
-    texts_by_label = {
-        str(abstract.get("Label", "")).lower(): abstract.text or "" for abstract in root.iter("AbstractText")
-    }
+    texts_by_label: dict[str, list[str]] = {}
+    for abstract in root.iter("AbstractText"):
+        abstract_text = "".join(f"\n{part}" if number else part for number, part in enumerate(abstract.itertext()))
+        texts_by_label.setdefault(str(abstract.get("Label", "")).strip().lower(), []).append(abstract_text)
     image_names = [
         image_name
         for image_element in root.iter("parentImage")
         if _FILE.fullmatch(image_name := image_element.get("id", ""))
     ]
-    return uid, {section: texts_by_label.get(section, "") for section in SECTIONS}, image_names
+    return uid, {section: "\n\n".join(texts_by_label.get(section, [])) for section in SECTIONS}, image_names

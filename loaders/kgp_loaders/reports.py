@@ -4,9 +4,12 @@
     {"id": "study-1", "findings": "…", "impression": "…", "image": "images/1.png", "view": "AP", "subject": "7"}
     id,modality,exam,text                           study-2,CT,CT HEAD W/O CONTRAST,"FINDINGS: …"
 
-`text`, whose sections are found by their headers, `findings` and `impression` unchanged, or all of them: a column of a
-section counts before the same section of the text, and `last_paragraph` where there is no section. A value such as NaN
-or None, as pandas writes a missing one, is empty. Texts may have several lines. JSON may also be one list of objects.
+`text`, whose sections are found by their headers, `findings` and `impression`, or all of them: a column of a section
+counts before the same section of the text, and `last_paragraph` where there is no section. A value such as NaN or None,
+as pandas writes a missing one, is empty. Texts may have several lines. The line that names the columns may follow a
+title or comments. Other forms of JSON are in `json_rows`.
+
+An id that a spreadsheet has changed (5.04E+07, 50414267.0) stays as it is and is counted; its error (#REF!) is none.
 
 What kind of study a report is about is taken from the column of the modality (and of the region), then from the image
 where that is a DICOM file below the table's folder, from the column of the exam's name, and from the report's own
@@ -18,7 +21,6 @@ so that two data sets do not share one.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections import Counter
@@ -29,19 +31,21 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
-from kgp_loaders.records import lines, records
+from kgp_loaders.json_rows import HINT, json_rows
+from kgp_loaders.records import records
 from kgp_loaders.table_columns import displayed_column, role_hint
 from kgp_loaders.table_text import check_utf8, text_problem
-from kgp_loaders.tabular import FIRST_LINES, detect_layout
+from kgp_loaders.tabular import FIRST_LINES, detect_delimiter, detect_layout
 from kgp_loaders.views import ViewFilter
 from kgplatform.batches import Reject
 from kgplatform.construct.dicom_exam import exam_of_dicom, is_dicom_file
 from kgplatform.construct.exam_header import exam_text
 from kgplatform.construct.modality import UNKNOWN, Exam, exam_of, modality_of, regions_of
+from kgplatform.construct.plain_text import clean_text
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
-from kgplatform.files import MAX_DOCUMENT, open_regular_file, read_json, require_file
+from kgplatform.files import open_regular_file, require_file
 from kgplatform.radiograph import resolve_image_path
 from kgplatform.schema import image_id
 
@@ -66,15 +70,17 @@ COLUMNS: Final = {
 }  # fmt: skip
 EXAM_ROLES: Final = ("modality", "exam", "region")
 FIRST_OBJECTS: Final = 1_000  # of JSON, whose names are looked at for a column of text
+SEPARATORS: Final = {";": "semicolons", "|": "bars"}  # which a user may not expect: they are reported
 MAX_WHOLE: Final = 1 << 53  # up to which a floating-point number has all whole numbers
 MAX_ID: Final = 200  # characters
 MAX_PATH: Final = 4_096
 MAX_FIRST_LINE: Final = 131_072
-MAX_LINE: Final = 1 << 20  # bytes of a line of JSON
 _JSON: Final = (".jsonl", ".ndjson", ".json")
 _TEXTS: Final = ("text", *SECTIONS, "last_paragraph")
 _MISSING: Final = frozenset({"nan", "nat", "none", "null", "(null)", "na", "n/a", "#n/a", "<na>", "nil", "-", "\\n"})
-_ROUNDED: Final = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
+_ROUNDED: Final = re.compile(r"\d[.,]\d+[eE]\+?\d{1,3}|\d[eE]\+\d{1,3}")
+_DECIMAL: Final = re.compile(r"\d+[.,]0+")
+_SHEET_ERROR: Final = re.compile(r"#(?:REF!|VALUE!|NAME\?|NUM!|DIV/0!|NULL!|N/A|#+)")
 _BETWEEN_WORDS: Final = re.compile(r"[\s_.-]+")
 
 
@@ -86,6 +92,8 @@ def _column_key(column: str) -> str:
 
 NO_MODALITY: Final = "rows whose modality is none that is known, such as CR, CT or MRI"
 NO_REGION: Final = "rows whose region of the body is none that is known, such as chest or head"
+ROUNDED_ID: Final = "ids that a spreadsheet has rounded (5.04E+07): export the column as text"
+DECIMAL_ID: Final = "ids with a decimal point, as of a column of numbers (50414267.0): export the column as text"
 NO_HEADER: Final = "DICOM files whose header cannot be read"
 _ROLES: Final = {_column_key(name): role for role, names in COLUMNS.items() for name in names}
 
@@ -129,6 +137,7 @@ class Reports:
                 yield Reject(self.path, row_number, report)
             else:
                 previous_ids.add(report.study)
+                self._note_changed_id(report.study)
                 yield report
         self.left_out.update(view_filter.absent())
 
@@ -138,12 +147,15 @@ class Reports:
         study_id, image_path = record.get("id", ""), record.get("path", "")
         if not study_id or len(study_id) > MAX_ID or not study_id.isprintable():
             return f"the id must be 1-{MAX_ID} printable characters"
+        if _SHEET_ERROR.fullmatch(study_id):
+            return "the id is an error of a spreadsheet"
         if len(image_path) > MAX_PATH or not image_path.isprintable():
             return f"the image's path is longer than {MAX_PATH:,} characters or not printable"
         texts = {name: record[name] for name in _TEXTS if name in record}
-        section_texts = sections(texts.get("text", "")) | {name: texts[name] for name in SECTIONS if name in texts}
+        columns = {name: clean_text(texts[name]) for name in SECTIONS if name in texts}
+        section_texts = sections(texts.get("text", "")) | columns
         if not section_texts and "last_paragraph" in texts:
-            section_texts = {SECTIONS[0]: texts["last_paragraph"]}
+            section_texts = {SECTIONS[0]: clean_text(texts["last_paragraph"])}
         image_properties = {
             field_name: record[field_name] for field_name in ("path", "view", "subject_id") if record.get(field_name)
         }
@@ -156,6 +168,12 @@ class Reports:
             has_text=bool(texts),
             exam=exam,
         )
+
+    def _note_changed_id(self, study_id: str) -> None:
+        if _ROUNDED.fullmatch(study_id):
+            self.remarks[ROUNDED_ID] += 1
+        elif _DECIMAL.fullmatch(study_id):
+            self.remarks[DECIMAL_ID] += 1
 
     def _exam(self, record: Mapping[str, str]) -> Exam:
         """What kind of study the row is about; a value that is not recognised is counted, and then not used."""
@@ -222,7 +240,9 @@ def _require_roles(roles: Collection[str], columns: Sequence[str], table_path: P
 
 def _table_rows(table_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
     """Rows by role with their line, or what is wrong with them."""
-    header_line, delimiter = detect_layout(table_path, _first_lines(table_path))
+    header_line, delimiter = _header_layout(table_path)
+    if delimiter in SEPARATORS:
+        logger.warning(f"{table_path}: the columns are separated by {SEPARATORS[delimiter]}, and are read so")
     table_records = records(table_path, delimiter, header_line)
     _, columns = next(table_records, (header_line, []))
     if isinstance(columns, str):
@@ -243,6 +263,21 @@ def _table_rows(table_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str
             )
 
 
+def _header_layout(table_path: Path) -> tuple[int, str]:
+    """The line that names the columns, and what separates them: the first line with known names of an id and a text,
+    else as for other tables. A title, comments and blank lines may stand before it.
+    """
+    first_lines = _first_lines(table_path)
+    header_line, delimiter = detect_layout(table_path, first_lines)
+    for index in range(header_line - 1, len(first_lines)):
+        sign = delimiter if index < header_line else detect_delimiter(table_path, first_lines[index:])
+        names = first_lines[index].split(sign)
+        roles = {_ROLES.get(_column_key(name.strip(' "'))) for name in names}
+        if "id" in roles and roles.intersection(_TEXTS):
+            return index + 1, sign
+    return header_line, delimiter
+
+
 def _first_lines(table_path: Path) -> list[str]:
     with TextIOWrapper(open_regular_file(table_path), "utf-8-sig", "replace") as text_file:
         return [text_file.readline(MAX_FIRST_LINE).rstrip("\r\n") for _ in range(FIRST_LINES)]
@@ -251,12 +286,11 @@ def _first_lines(table_path: Path) -> list[str]:
 def _json_rows(json_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
     """Objects by role with their line (or, of a list, their number), or what is wrong with them."""
     check_utf8(json_path)
-    objects = _listed_objects(json_path) if _is_json_list(json_path) else _line_objects(json_path)
+    objects = json_rows(json_path, lambda name: _ROLES.get(_column_key(name)))
     first_objects = list(islice(objects, FIRST_OBJECTS))
     names = list(dict.fromkeys(name for _, record in first_objects if isinstance(record, dict) for name in record))
     if len(first_objects) > 2 and not names:
-        hint = "Give one JSON object a line (JSON Lines), or a list of objects."
-        raise InputError("no line of the file is a JSON object with columns", hint, path=json_path)
+        raise InputError("no line of the file is a JSON object with columns", HINT, path=json_path)
     if names:
         known_roles = [_ROLES[key] for key in map(_column_key, names) if key in _ROLES]
         _require_roles(known_roles, names, json_path)
@@ -294,36 +328,3 @@ def _joined(value: object) -> str | None:
 def _is_present(value: object) -> bool:
     """Whether a value of JSON is none that stands for a missing one: null, NaN, an empty text, "None"."""
     return value is not None and value == value and (not isinstance(value, str) or bool(_present(value)))
-
-
-def _is_json_list(json_path: Path) -> bool:
-    with open_regular_file(json_path) as json_file:
-        return json_file.read(MAX_LINE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
-
-
-def _listed_objects(json_path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """The objects of a list, numbered from 1. Raises `InputError` where the file is no list, or too large for one."""
-    hint = "Give one JSON object a line (JSON Lines), or a list of objects."
-    document = read_json(json_path, MAX_DOCUMENT, hint)
-    if not isinstance(document, list):
-        raise InputError("this is not a list of JSON objects", hint, path=json_path)
-    for number, record in enumerate(document, 1):
-        yield number, record if isinstance(record, dict) else "the entry is not a JSON object"
-
-
-def _line_objects(json_path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    with open_regular_file(json_path) as json_file:
-        for line_number, json_line in enumerate(lines(json_file, MAX_LINE), 1):
-            if json_line is None:
-                yield line_number, f"the line is longer than {MAX_LINE:,} bytes"
-                continue
-            if not json_line.strip():
-                continue
-            try:
-                record = json.loads(json_line.decode("utf-8-sig" if line_number == 1 else "utf-8"))
-            except UnicodeDecodeError:
-                yield line_number, "it is not valid UTF-8"
-            except (ValueError, RecursionError):
-                yield line_number, "the line is not JSON"
-            else:
-                yield line_number, record if isinstance(record, dict) else "the line is not a JSON object"

@@ -232,7 +232,7 @@ def test_a_language_model_that_does_not_answer_is_an_error_and_nothing_is_writte
     )
     completed = kgp("construct", "run", settings_path)
     assert completed.code == 1
-    assert "does not answer" in completed.err
+    assert "there is no language model at 127.0.0.1:9: connection refused" in completed.err
     assert _graph_edges(graph) == set()
 
 

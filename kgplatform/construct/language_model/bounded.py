@@ -1,8 +1,12 @@
-"""Bounds on what an endpoint may send: its bytes, their encoding, and the time until the last of them."""
+"""Bounds on what an endpoint may send: its bytes, their encoding, and the time until the last of them; and an end of
+waiting for one that was never there.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -20,25 +24,58 @@ class BadAnswer(openai.OpenAIError):
         self.why = why
 
 
+class NeverReached(BadAnswer):
+    """No connection, to an endpoint that has not been reached before. The package does not ask again."""
+
+
 class Bounded(openai.DefaultAsyncHttpxClient):
     """A client whose answers have at most `MAX_ANSWER` bytes, are not compressed, and are whole within `seconds` of
     the request.
 
     httpx's own timeout is of one read: an answer that comes a byte at a time, its headers or its body, would never
     meet it. Waiting can be ended from outside only where it is asynchronous.
+
+    A failed connection is tried again by the package only if an earlier one was made: an endpoint that never was there
+    has another address, or is not running.
     """
 
     def __init__(self, seconds: float, **options: Any) -> None:
         super().__init__(event_hooks={"response": [_bound]}, **options)
         self._seconds = seconds
+        self._reached = False
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """The answer with its body. Raises `httpx2.ReadTimeout` where it takes too long, and `BadAnswer`."""
         try:
             async with asyncio.timeout(self._seconds):
-                return await super().send(request, **options)
+                response = await super().send(request, **options)
         except TimeoutError:
             raise httpx2.ReadTimeout("the answer takes too long") from None
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProtocolError, httpx2.ProxyError) as error:
+            if self._reached:
+                raise
+            raise NeverReached(_connection_problem(error)) from None
+        self._reached = True
+        return response
+
+
+def _connection_problem(error: BaseException) -> str:
+    """Why there is no connection, in our words."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    for kind, problem in (
+        (socket.gaierror, "unknown host"),
+        (ConnectionRefusedError, "connection refused"),
+        (ssl.SSLCertVerificationError, "its certificate is not trusted"),
+        (ssl.SSLError, "it does not speak HTTPS"),
+        (httpx2.ProxyError, "the proxy refuses"),
+        (httpx2.ConnectTimeout, "no connection in time"),
+        (httpx2.ProtocolError, "it does not speak HTTP"),
+    ):
+        if any(isinstance(cause, kind) for cause in causes):
+            return problem
+    return "no connection"
 
 
 async def _bound(response: httpx2.Response) -> None:

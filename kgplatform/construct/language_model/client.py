@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from kgplatform.construct.language_model.consent import is_local
 from kgplatform.construct.language_model.event_loop import EventLoop
+from kgplatform.construct.language_model.refusal import endpoint_reason, is_about_one_report
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.errors import KgpError
 from kgplatform.extras import missing
@@ -58,11 +59,11 @@ class Client:
         except ImportError:
             raise missing("openai", "llm") from None
 
-        from kgplatform.construct.language_model.bounded import BadAnswer, Bounded
+        from kgplatform.construct.language_model.bounded import BadAnswer, Bounded, NeverReached
 
         self._settings = settings
         self._openai = openai
-        self._bad_answer = BadAnswer
+        self._bad_answer, self._never_reached = BadAnswer, NeverReached
         self._next = 0.0
         self._lock = threading.Lock()
         self._answered = False
@@ -111,10 +112,15 @@ class Client:
             raise Unanswered("no answer in time", unreachable=True) from None
         except openai.APIConnectionError:
             raise Unanswered("no connection", unreachable=True) from None
+        except self._never_reached as error:
+            raise Refused(
+                f"there is no language model at {urlsplit(self._settings.url).netloc}: {error.why}",
+                "Start it, or check its URL.",
+            ) from None
         except self._bad_answer as error:
             raise Unanswered(error.why, unreachable=False) from None
         except openai.APIStatusError as error:
-            raise self._status(error.status_code) from None
+            raise self._status(error.status_code, error.body, messages) from None
         except (openai.OpenAIError, AttributeError, TypeError, ValueError, LookupError, RecursionError):
             raise Unanswered("the answer does not follow the API", unreachable=False) from None
         if not isinstance(reply_text, str):
@@ -137,20 +143,29 @@ class Client:
         """Count it. Raises `Refused` where it was one too many."""
         with self._lock:
             self._unreached += 1
-            if self._unreached >= MAX_UNREACHED or (not self._answered and reason == "no connection"):
+            if self._unreached >= MAX_UNREACHED:
                 hint = "Start it, or check its URL; what is done is kept, and the same command goes on from there."
                 raise Refused(f"the language model does not answer ({reason})", hint) from None
 
-    def _status(self, status_code: int) -> Exception:
+    def _status(self, status_code: int, body: object, messages: Sequence[Any]) -> Exception:
+        """What a status means: `Refused` where all reports would meet it."""
         endpoint_host = urlsplit(self._settings.url).netloc
+        reason = endpoint_reason(body, messages)
+        status = f"(HTTP {status_code}{f': {reason}' if reason else ''})"
         if status_code in (401, 403):
-            return Refused(f"{endpoint_host} refuses the key (HTTP {status_code})", "Set KGP_LLM_API_KEY.")
-        if status_code == 404:
+            return Refused(f"{endpoint_host} refuses the key {status}", "Set KGP_LLM_API_KEY.")
+        if status_code in (404, 405):
             return Refused(
-                f"{endpoint_host} has no such model or address (HTTP 404)", "Check the model's name and the URL."
+                f"{endpoint_host} has no such model or address {status}", "Check the model's name and the URL."
             )
+        if status_code == 402 or (status_code == 429 and "quota" in reason):
+            return Refused(f"{endpoint_host} asks for payment {status}", "Check the account.")
         if 300 <= status_code < 400:
-            return Refused(f"{endpoint_host} redirects elsewhere (HTTP {status_code})", "Give the endpoint's own URL.")
+            return Refused(f"{endpoint_host} redirects elsewhere {status}", "Give the endpoint's own URL.")
+        is_client_error = 400 <= status_code < 500 and status_code not in (408, 409, 413, 425, 429)
+        if is_client_error and not self._answered and not is_about_one_report(body):
+            hint = "Check the settings of the language model: see docs/language-model.md."
+            return Refused(f"{endpoint_host} refuses the first request {status}", hint)
         return Unanswered(f"HTTP {status_code}", unreachable=status_code == 429 or status_code >= 500)
 
     def _wait(self) -> None:

@@ -4,8 +4,9 @@
 (C0032285, Negative), (C0018800, Positive)
 ***end***
 
-A model's thinking before the answer does not count. Of several blocks the last complete one counts. Bullets, numbers, a
-code fence, the concept's name between CUI and stance, and missing marks around nothing but entries do no harm.
+A model's thinking before the answer does not count. Of several blocks, between marks or as code, the last complete one
+counts. Bullets, numbers, a code fence, the concept's name between CUI and stance, JSON's or Python's brackets and
+quotes, and missing marks around nothing but entries do no harm.
 """
 
 from __future__ import annotations
@@ -20,14 +21,22 @@ from kgplatform.thinking import without_thinking
 
 MAX_REPLY: Final = 200_000  # characters; the longest correct one has about 3,000
 
-_START: Final = re.compile(r"\*{3}[ \t]*start[ \t]*\*{3}", re.IGNORECASE)
-_END: Final = re.compile(r"\*{3}[ \t]*end[ \t]*\*{3}", re.IGNORECASE)
+_START: Final = re.compile(r"(?:\\?\*){2,3}[ \t]*start[ \t]*(?:\\?\*){2,3}:?", re.IGNORECASE)
+_END: Final = re.compile(r"(?:\\?\*){2,3}[ \t]*end[ \t]*(?:\\?\*){2,3}", re.IGNORECASE)
 _ENTRY: Final = re.compile(
-    r"\(\s{0,9}(C[0-9]{7})\s{0,9},(?:[^(),\n]{1,120},)?\s{0,9}[\"'*]{0,3}([A-Za-z]{1,20})[\"'*]{0,3}\s{0,9}\)",
+    r"[(\[]\s{0,9}[\"'*`]{0,3}(C[0-9]{7})[\"'*`]{0,3}\s{0,9},(?:[^(),\[\]\n]{1,120},)?"
+    r"\s{0,9}[\"'*`]{0,3}([A-Za-z]{1,20})[\"'*`]{0,3}\s{0,9}[)\]]",
     re.IGNORECASE,
 )
+_JSON_NAME: Final = r"\s{0,9}\"\w{1,20}\"\s{0,9}:\s{0,9}"
+_OBJECT: Final = re.compile(
+    rf"\{{{_JSON_NAME}\"(C[0-9]{{7}})\"\s{{0,9}},(?:{_JSON_NAME}\"[^\"\n]{{0,120}}\"\s{{0,9}},)?"
+    rf"{_JSON_NAME}\"([A-Za-z]{{1,20}})\"\s{{0,9}}\}}",
+    re.IGNORECASE,
+)
+_CODE_BLOCK: Final = re.compile(r"`{3}[a-z]{0,10}[ ]*\n(.*?)`{3}", re.IGNORECASE | re.DOTALL)
 # What may be between entries: marks, bullets, numbers, code fences.
-_BETWEEN: Final = re.compile(r"(?:[\s,;.*•·–-]++|\d{1,3}[.)]|`{3}[a-z]{0,10}+)*+", re.IGNORECASE)
+_BETWEEN: Final = re.compile(r"(?:[\s,;.*•·–\\\[\]-]++|\d{1,3}[.)]|`{3}[a-z]{0,10}+)*+", re.IGNORECASE)
 _NONE: Final = re.compile(r"[\s(\[*`-]*(?:none|no concepts?|nothing|n/a|empty)[\s)\].*`-]*", re.IGNORECASE)
 _STANCES: Final = {stance.value.lower(): stance for stance in Stance}
 
@@ -49,7 +58,7 @@ def read_reply(text: str, candidates: Collection[str]) -> JudgeReply:
     """The answer in a model's text. Raises `ReplyError` where it has none that can be read."""
     if len(text) > MAX_REPLY:
         raise ReplyError("it is too long")
-    entry_block, is_complete = _block(without_thinking(text))
+    entry_block, is_complete = _block(_OBJECT.sub(r"(\1, \2)", without_thinking(text)))
     if _NONE.fullmatch(entry_block):
         return JudgeReply((), ended=is_complete)
     edges: dict[tuple[str, Stance], None] = {}
@@ -93,7 +102,8 @@ def _block(answer: str) -> tuple[str, bool]:
         return answer[start_marks[-1].end() :], False
     if _ENTRY.search(answer) is None:
         raise ReplyError("there is no ***start***")
-    return answer, True
+    code_blocks = [code_block[1] for code_block in _CODE_BLOCK.finditer(answer) if _ENTRY.search(code_block[1])]
+    return code_blocks[-1] if code_blocks else answer, True
 
 
 def _understood(separator: str) -> None:

@@ -204,7 +204,11 @@ def test_an_empty_view_position_is_read_from_the_view_code_and_others_are_counte
     source = MIMICCXR(tmp_path)
     studies = [report.study for report in source.reports() if isinstance(report, Report)]
     assert studies == ["50000001", "50000004"]
-    assert source.left_out == {"images of other views than AP": 1, "images whose view is not stated": 1}
+    assert source.left_out == {
+        "images of other views than AP": 1,
+        "images whose view is not stated": 1,
+        "studies without such an image": 2,
+    }
     assert len(list(MIMICCXR(tmp_path, views=()).reports())) == 4, "without a selection of views each image counts"
 
 

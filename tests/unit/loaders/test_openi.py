@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
-from kgp_loaders.openi import OpenI
+from kgp_loaders.openi import NO_IMAGE, OpenI
 from kgplatform.batches import Reject
 from kgplatform.construct.report import Report
 from kgplatform.errors import InputError
@@ -106,11 +106,13 @@ def test_every_image_of_the_xml_form(tmp_path: Path) -> None:
     image_reports = [report for report in OpenI(tmp_path, every_image=True).reports() if isinstance(report, Report)]
     chest_radiograph = {"modality": "XR", "region": "chest"}
     assert [(report.study, dict(report.image)) for report in image_reports] == [
-        ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0001", **chest_radiograph}),
-        ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0002", **chest_radiograph}),
+        ("9", {"dataset": "OpenI", "study_id": "9", "path": "9_IM-0001.dcm.png", **chest_radiograph}),
+        ("9", {"dataset": "OpenI", "study_id": "9", "path": "9_IM-0002.dcm.png", **chest_radiograph}),
     ]
-    first_report, second_report = _read_openi(OpenI(tmp_path))[0].values()
-    assert (first_report.image["path"], second_report.image["path"]) == ("", "CXR9_IM-0001")
+    source = OpenI(tmp_path)
+    [report] = _read_openi(source)[0].values()
+    assert report.image["path"] == "9_IM-0001.dcm.png"
+    assert source.left_out[NO_IMAGE] == 1
 
 
 def test_openi_runs_with_a_single_image_keep_their_ids(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_the_xml_form_gives_the_same_kind_of_report(tmp_path: Path) -> None:
     assert not rejects
     assert list(reports) == ["9", "10"]
     assert reports["9"].sections == {"findings": "Lungs & heart are clear.", "impression": "No effusion."}
-    image_properties = {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0001"}
+    image_properties = {"dataset": "OpenI", "study_id": "9", "path": "9_IM-0001.dcm.png"}
     assert reports["9"].image == {**image_properties, "modality": "XR", "region": "chest"}
 
 

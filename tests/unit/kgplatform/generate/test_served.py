@@ -156,7 +156,7 @@ GARBAGE: dict[str, tuple[Callable[[Any, int], FakeModelReply], str | None]] = {
     ),
     "busy": (lambda messages, before: FakeModelReply(status=429, headers={"Retry-After": "0"}), "HTTP 429"),
     "broken": (lambda messages, before: FakeModelReply(status=500), "HTTP 500"),
-    "bad request": (lambda messages, before: FakeModelReply(status=400), "HTTP 400"),
+    "too long": (lambda messages, before: FakeModelReply(status=400, body=b'{"error": "context length"}'), "HTTP 400"),
     "hangs": (lambda messages, before: FakeModelReply(GOOD, wait=0.5), "no answer in time"),
 }  # fmt: skip
 
@@ -209,7 +209,7 @@ def test_a_server_that_is_not_there_stops_at_once_and_one_that_goes_after_some()
         free_socket.bind(("127.0.0.1", 0))
         server_url = f"http://127.0.0.1:{free_socket.getsockname()[1]}/v1"
     served = Served(LLMSettings("tiny", server_url, retries=0))
-    with pytest.raises(Refused, match="does not answer"):
+    with pytest.raises(Refused, match="connection refused"):
         _served_replies(served, _generation_request())
     served.close()
 

@@ -98,7 +98,8 @@ def test_a_program_that_never_closes_its_client_ends_all_the_same() -> None:
     ]
     try:
         for process in processes:
-            assert process.communicate(timeout=60) == ("", "the language model does not answer (no connection)\n")
+            message = "there is no language model at 127.0.0.1:9: connection refused\n"
+            assert process.communicate(timeout=60) == ("", message)
             assert process.returncode == 1
     finally:
         for process in processes:

@@ -128,7 +128,9 @@ GARBAGE: dict[str, Callable[[list[dict[str, str]], int], FakeModelReply]] = {
     "huge": lambda messages, before: FakeModelReply("***start***" + "(C9900001, Positive)" * 50_000),
     "busy": lambda messages, before: FakeModelReply(status=429, headers={"Retry-After": "0"}),
     "broken": lambda messages, before: FakeModelReply(status=500),
-    "bad request": lambda messages, before: FakeModelReply(status=400),
+    "too long a report": lambda messages, before: FakeModelReply(
+        status=400, body=b'{"error": {"code": "context_length_exceeded"}}'
+    ),
 }
 
 
@@ -208,7 +210,7 @@ def test_a_server_that_is_not_there_stops_at_once_and_one_that_goes_stops_after_
         server_url = f"http://127.0.0.1:{free_socket.getsockname()[1]}/v1"
     llm_settings = LLMSettings("tiny", server_url, retries=0)
     judge = LLMJudge(llm_settings, rules(), Cache(tmp_path / "a.sqlite"))
-    with pytest.raises(Refused, match="does not answer"):
+    with pytest.raises(Refused, match=r"there is no language model at .*: connection refused"):
         annotate(a_report(), TAGGER, judge)
     judge.close()
 

@@ -50,6 +50,13 @@ class TestReply:
             ("***start***\n(C9900001, left effusion, Positive)\n***end***", [("C9900001", "POSITIVE")]),
             ("(C9900001, Positive)\n(C9900002, Negative)", [("C9900001", "POSITIVE"), ("C9900002", "NEGATIVE")]),
             ("***start***\n(none)\n***end***", []),
+            ("**start**:\n(C9900001, Positive)\n**end**", [("C9900001", "POSITIVE")]),
+            (r"\*\*\*start\*\*\*(C9900001, Positive)\*\*\*end\*\*\*", [("C9900001", "POSITIVE")]),
+            ("***start***\n[('C9900001', 'Positive'), ('C9900002', 'Negative')]\n***end***",
+             [("C9900001", "POSITIVE"), ("C9900002", "NEGATIVE")]),
+            ('```json\n[["C9900001", "Positive"]]\n```', [("C9900001", "POSITIVE")]),
+            ('[{"cui": "C9900001", "name": "effusion", "stance": "Positive"}]', [("C9900001", "POSITIVE")]),
+            ("```\n(C9900001, Negative)\n```\nNo:\n```\n(C9900001, Positive)\n```", [("C9900001", "POSITIVE")]),
         ],
     )  # fmt: skip
     def test_what_is_understood(self, text: str, expected: list[tuple[str, str]]) -> None:
