@@ -20,6 +20,7 @@ from kgplatform.extras import missing
 
 OPENAI_HOST: Final = "api.openai.com"
 MAX_TOKENS: Final = 1_000_000_000  # of one answer; more is not a plausible count
+MAX_REFUSALS: Final = 3  # of the first requests: one alone may be about its report
 MAX_UNREACHED: Final = 10  # unanswered requests in a row, after which the endpoint counts as unreachable
 
 
@@ -68,6 +69,7 @@ class Client:
         self._lock = threading.Lock()
         self._answered = False
         self._unreached = 0  # requests in a row
+        self._refusals = 0  # of the first requests, with a status that all may meet
         logging.getLogger("openai").setLevel(logging.WARNING)  # at DEBUG it logs the requests
         request_timeout = openai.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
         self._http = Bounded(
@@ -164,8 +166,11 @@ class Client:
             return Refused(f"{endpoint_host} redirects elsewhere {status}", "Give the endpoint's own URL.")
         is_client_error = 400 <= status_code < 500 and status_code not in (408, 409, 413, 425, 429)
         if is_client_error and not self._answered and not is_about_one_report(body):
-            hint = "Check the settings of the language model: see docs/language-model.md."
-            return Refused(f"{endpoint_host} refuses the first request {status}", hint)
+            with self._lock:
+                self._refusals += 1
+            if self._refusals >= MAX_REFUSALS:
+                hint = "Check the settings of the language model: see docs/language-model.md."
+                return Refused(f"{endpoint_host} refuses the first {MAX_REFUSALS} requests {status}", hint)
         return Unanswered(f"HTTP {status_code}", unreachable=status_code == 429 or status_code >= 500)
 
     def _wait(self) -> None:

@@ -117,7 +117,7 @@ def test_the_xml_form_names_png_files_and_no_views(tmp_path: Path) -> None:
     (tmp_path / "CXR9_IM-0002.png").write_bytes(b"x")
     [image_pair], [rejected], _ = read_pairs("openi", tmp_path)
     assert (image_pair.image, image_pair.path.name, image_pair.view) == ("CXR9_IM-0002", "CXR9_IM-0002.png", "")
-    assert (rejected.path.name, rejected.reason) == ("CXR9_IM-0001.png", pair_source.NO_IMAGE)
+    assert (rejected.path.name, rejected.reason) == ("9_IM-0001.dcm.png", pair_source.NO_IMAGE)
     with pytest.raises(UsageError, match="does not contain the views"):
         read_pairs("openi", tmp_path, views=("Frontal",))
 

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("openai")
 
 from kgplatform.construct.annotate import annotate
-from kgplatform.construct.language_model.client import Client, Refused, Unanswered
+from kgplatform.construct.language_model.client import MAX_REFUSALS, Client, Refused, Unanswered
 from kgplatform.construct.language_model.refusal import endpoint_reason
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.construct.stance import rules
@@ -50,7 +50,10 @@ def answering_nonsense() -> Iterator[int]:
         def answer() -> None:
             connection, _ = server.accept()
             with connection:
-                connection.recv(1_000)
+                connection.settimeout(0.3)
+                with suppress(TimeoutError):  # all of the request: closing with a part unread resets the connection
+                    while connection.recv(100_000):
+                        pass
                 connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
 
         thread = threading.Thread(target=answer, daemon=True)
@@ -134,9 +137,10 @@ def test_a_refusal_that_all_reports_would_meet_ends_the_run_with_the_servers_rea
     body = document.encode() if isinstance(document, str) else json.dumps(document).encode()
     with serving(lambda messages, before: FakeModelReply(status=status, body=body)) as server:
         with judging(server, tmp_path) as judge, pytest.raises(Refused) as raised:
-            annotate(a_report(), TAGGER, judge)
+            for number in range(5):
+                annotate(a_report(number=number), TAGGER, judge)
         assert message in raised.value.message
-        assert len(server.requests) == 1
+        assert len(server.requests) == (MAX_REFUSALS if status in (400, 422) else 1)
 
 
 def test_a_request_that_is_too_long_says_nothing_of_the_others(tmp_path: Path) -> None:
