@@ -59,7 +59,7 @@ SEVERITIES: Final = {  # the indexers' qualifier, and the values that state it
     "large": ("large", "severe"),
     "borderline": ("mild",),
 }
-PLACES: Final = {  # the indexers' anatomy, and the locations that state it
+LOCATIONS: Final = {  # the indexers' anatomy, and the locations that state it
     "base": ("base", "costophrenic angle", "lower lobe"),
     "upper lobe": ("upper lobe", "apex"),
     "middle lobe": ("middle lobe", "mid lung"),
@@ -88,10 +88,10 @@ class Condition(NamedTuple):
         if not self.locations:
             return True
         stated = " ".join(mention.get(Attribute.LOCATION, ()))
-        wanted = self.locations.removeprefix("-").split(",")
+        required = self.locations.removeprefix("-").split(",")
         if self.locations == "spine":
             return "spine" in mention.get(Attribute.LOCATION, ())
-        return any(location in stated for location in wanted) is not self.locations.startswith("-")
+        return any(location in stated for location in required) is not self.locations.startswith("-")
 
 
 class Head(NamedTuple):
@@ -158,13 +158,13 @@ def predicted_heads(stated: Stated, heads: Sequence[Head]) -> dict[str, list[Map
 
 def by_regex(text: str, heads: Sequence[Head]) -> set[str]:
     """The heads that the baseline reads in a report: a match without a negation before it in its sentence."""
-    found: set[str] = set()
+    matched: set[str] = set()
     for sentence in re.split(r"(?<=[.;])\s+", text):
         for head in heads:
             match = head.pattern.search(sentence)
             if match is not None and _DENIED.search(sentence[: match.start()]) is None:
-                found.add(head.name)
-    return found
+                matched.add(head.name)
+    return matched
 
 
 def score(
@@ -177,10 +177,10 @@ def score(
             outcome = ("tp" if name in gold_heads else "fp") if name in predicted_names else "fn"
             if name in gold_heads or name in predicted_names:
                 counts[name][outcome] += 1
-    found = sum(counts[name]["tp"] for name in common)
+    hits = sum(counts[name]["tp"] for name in common)
     return {
         "micro": {**figures(sum(counts.values(), Counter())), "f1_interval": _interval(gold, predicted, scored)},
-        "recall_of_common": found / (found + sum(counts[name]["fn"] for name in common)),
+        "recall_of_common": hits / (hits + sum(counts[name]["fn"] for name in common)),
         "heads": {name: figures(counts[name]) for name in scored},
     }
 
@@ -207,8 +207,8 @@ def attribute_figures(
     predicted: Sequence[Mapping[str, Sequence[Mapping[Attribute, Sequence[Any]]]]],
     heads: Sequence[Head],
 ) -> dict[str, Any]:
-    """Of the codes whose head was found: how often the side, severity and place that they state was found, too."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in ("side", "severity", "place")}
+    """Of the codes whose head was found: how often the side, severity and location that they state was stated, too."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in ("side", "severity", "location")}
     names = {name: head.name for head in heads for name in head.names}
     for report_codes, report_heads in zip(codes, predicted, strict=True):
         for name, *qualifiers in report_codes:
@@ -218,18 +218,18 @@ def attribute_figures(
             sides = {side for mention in mentions for side in mention.get(Attribute.SIDE, ())}
             sides |= {"bilateral"} if {"left", "right"} <= sides else set()
             severities = {value for mention in mentions for value in mention.get(Attribute.SEVERITY, ())}
-            places = {value for mention in mentions for value in mention.get(Attribute.LOCATION, ())}
+            locations = {value for mention in mentions for value in mention.get(Attribute.LOCATION, ())}
             for qualifier in qualifiers:
                 if qualifier in SIDES:
-                    counts["side"]["found" if qualifier in sides else "stated otherwise" if sides else "missed"] += 1
+                    counts["side"]["stated" if qualifier in sides else "stated otherwise" if sides else "missed"] += 1
                 elif qualifier in SEVERITIES:
-                    is_found = not severities.isdisjoint(SEVERITIES[qualifier])
-                    counts["severity"]["found" if is_found else "stated otherwise" if severities else "missed"] += 1
-                elif qualifier in PLACES:
-                    is_found = not places.isdisjoint(PLACES[qualifier])
-                    counts["place"]["found" if is_found else "stated otherwise" if places else "missed"] += 1
+                    is_stated = not severities.isdisjoint(SEVERITIES[qualifier])
+                    counts["severity"]["stated" if is_stated else "stated otherwise" if severities else "missed"] += 1
+                elif qualifier in LOCATIONS:
+                    is_stated = not locations.isdisjoint(LOCATIONS[qualifier])
+                    counts["location"]["stated" if is_stated else "stated otherwise" if locations else "missed"] += 1
     return {
-        name: {**dict(outcomes), "recall": outcomes["found"] / max(1, outcomes.total())}
+        name: {**dict(outcomes), "recall": outcomes["stated"] / max(1, outcomes.total())}
         for name, outcomes in counts.items()
     }
 

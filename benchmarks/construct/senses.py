@@ -38,7 +38,7 @@ def read_sentences() -> list[tuple[str, str, int]]:
     return rows
 
 
-def split_part(sentence: str) -> str:
+def sentence_part(sentence: str) -> str:
     """Which part a sentence belongs to."""
     return PARTS[int(hashlib.sha256(sentence.encode()).hexdigest()[:8], 16) % 2]
 
@@ -53,14 +53,14 @@ def _run_benchmark(_: argparse.Namespace) -> None:
     counts = {part: {"sentences": 0, "by_context": 0, "first_candidate": 0} for part in PARTS}
     wrong = []
     for sense, sentence, start in read_sentences():
-        part = counts[split_part(sentence)]
+        part = counts[sentence_part(sentence)]
         mentions = tagger.tag(sentence)
         by_context = chosen_sense(with_senses(sentence, mentions), start)
         part["sentences"] += 1
         part["by_context"] += by_context == sense
         part["first_candidate"] += chosen_sense(mentions, start) == sense
         if by_context != sense:
-            wrong.append({"part": split_part(sentence), "sentence": sentence, "sense": sense, "chosen": by_context})
+            wrong.append({"part": sentence_part(sentence), "sentence": sentence, "sense": sense, "chosen": by_context})
     document: dict[str, Any] = {"context": record.context(), "counts": counts, "wrong": wrong}
     for name, part in counts.items():
         note(f"{name}: {part['by_context']} of {part['sentences']} by context, {part['first_candidate']} without")

@@ -292,9 +292,8 @@ def explain_stance(
 
     with open_graph() as graph:
         if not graph.read(queries.get("naf/image"), image=image):
-            raise NotFoundError(
-                f"the graph has no image {image}", image_hint(graph, image, "The image comes first, then the concept.")
-            )
+            hint = image_hint(graph, image, "The image comes first, then the concept.")
+            raise NotFoundError(f"the graph has no image {image}", hint)
         concept = find_concept(graph, concept).cui
         edges = graph.read(queries.get("construct/edges"), image=image, concept=concept)
     if not edges:

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from kgplatform.construct.attribute_table import Attribute, certainty_of
-from kgplatform.construct.attributes import LEFT, RIGHT, Described, describe, merge_values
+from kgplatform.construct.attribute_values import LEFT, RIGHT, merge_values
+from kgplatform.construct.attributes import Described, describe
 from kgplatform.construct.judgement import Judge, Judgement, Tagged
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.senses import with_senses

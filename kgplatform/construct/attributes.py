@@ -13,17 +13,15 @@ Anatomy is described by nothing: it is what others are located at.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
-from kgplatform.construct.attribute_table import ANY_WORDS, MAX_ANY, Attribute, Phrase, phrases_by_word, ranks
+from kgplatform.construct.attribute_table import ANY_WORDS, MAX_ANY, Attribute, Phrase, phrases_by_word
+from kgplatform.construct.attribute_values import Values
 from kgplatform.construct.text import MAX_REMEMBERED, SENTENCES, sentences, tokenize_text
-from kgplatform.schema import Stance
 
-Values = Mapping[Attribute, Sequence[Any]]  # not to be changed: they are remembered by sentence
-LEFT, RIGHT, BILATERAL = "left", "right", "bilateral"
 MAX_GAP: Final = 4  # other words between a describing word and its finding
 MAX_LOOSE_GAP: Final = 8  # words between a word of change and its finding: "there has been interval improvement in …"
 MM: Final = {"mm": 1.0, "cm": 10.0}
@@ -349,35 +347,3 @@ def _is_degree_of_change(phrase: Phrase, following: Phrase | None) -> bool:
 def _is_in_name(phrase: Phrase, word: str, mention: Described) -> bool:
     """Whether a word within a mention is a part of the concept's name; a location may be."""
     return phrase.attribute is not Attribute.LOCATION and word in mention.name_words
-
-
-def merge_values(mentions: Sequence[Mapping[Attribute, Sequence[Any]]], stance: Stance) -> dict[str, Any]:
-    """The properties of an edge whose evidence are these mentions.
-
-    Left and right make bilateral; of several severities, changes and acuities the one of the higher row of the table
-    counts; a size is the largest. What a NEGATIVE edge denies is the whole where one of its mentions does: then it has
-    no attributes. Where all deny a part alone ("no large effusion"), `only` names it.
-    """
-    merged: dict[str, Any] = {}
-    for attribute in Attribute:
-        stated = [values[attribute] for values in mentions if values.get(attribute)]
-        if not stated or (stance is Stance.NEGATIVE and len(stated) < len(mentions)):
-            continue
-        distinct = list(dict.fromkeys(value for values in stated for value in values))
-        if attribute is Attribute.SIDE:
-            merged[attribute.value] = distinct[0] if len(distinct) == 1 else BILATERAL
-        elif attribute is Attribute.LOCATION:
-            merged[attribute.value] = sorted(distinct)
-        elif attribute is Attribute.SIZE:
-            merged[attribute.value] = max(distinct)
-        else:
-            merged[attribute.value] = min(distinct, key=lambda value: ranks()[attribute, value])
-    if stance is Stance.NEGATIVE:
-        parts = [merged[part.value] for part in _PARTS if merged.get(part.value, "resolved") not in _NO_PARTS]
-        if parts:
-            merged["only"] = parts
-    return merged
-
-
-_PARTS: Final = (Attribute.SEVERITY, Attribute.ACUITY, Attribute.CHANGE)
-_NO_PARTS: Final = frozenset(["resolved", "unchanged", "better"])  # changes to a finding that is gone

@@ -2,13 +2,13 @@
 
 In a report of the chest a "mass" is one of the lung, but not in "a mass in the liver" and "thyroid mass". A mention
 whose first candidate has an organ takes another candidate where anatomy right before it, or after "of", "in" and the
-like, is of another organ.
+like, is of another organ. Of candidates that are as good by name, one that the report names clearly elsewhere counts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from kgplatform.construct.tagger import Candidate, Mention, is_anatomy
@@ -35,6 +35,21 @@ def with_senses(text: str, mentions: Sequence[Mention]) -> list[Mention]:
                 others = [candidate for candidate in mention.candidates if candidate not in fitting]
                 chosen[index] = mention._replace(candidates=(*fitting, *others))
     return chosen
+
+
+def clear_senses(mentions: Iterable[Mention]) -> frozenset[str]:
+    """The concepts that a report names without ambiguity."""
+    return frozenset(mention.candidates[0].cui for mention in mentions if len(mention.candidates) == 1)
+
+
+def clear_sense(mention: Mention, clear: Collection[str]) -> int:
+    """The index of the candidate that is meant: of several as good by name, one that the report names clearly, too."""
+    if len(mention.candidates) > 1:
+        best_score = mention.candidates[0].score
+        for index, candidate in enumerate(mention.candidates):
+            if candidate.score == best_score and candidate.cui in clear:
+                return index
+    return 0
 
 
 def _organ_near(text: str, mentions: Sequence[Mention], index: int) -> str:

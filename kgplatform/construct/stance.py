@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -43,6 +43,7 @@ from kgplatform.construct.rule_table import (
     first_word_index,
     read_rules,
 )
+from kgplatform.construct.senses import clear_sense, clear_senses
 from kgplatform.construct.tagger import Mention, is_anatomy
 from kgplatform.construct.text import MAX_REMEMBERED, SENTENCES, sentences
 from kgplatform.files import read_text
@@ -134,11 +135,11 @@ class Rules:
 
     def decide(self, sections: Sequence[Tagged]) -> Verdict:
         """A decision for each mention of each section of a report."""
-        senses = _senses(mention for _, _, mentions in sections for mention in mentions)
+        clear = clear_senses(mention for _, _, mentions in sections for mention in mentions)
         return Verdict(
             self.name,
             [
-                Judgement(section, mention, _with_sense(decision, mention, senses))
+                Judgement(section, mention, _with_sense(decision, clear_sense(mention, clear)))
                 for section, section_text, mentions in sections
                 for mention, decision in zip(mentions, self.stances(section_text, mentions), strict=True)
             ],
@@ -317,11 +318,6 @@ def _words_of(rule: Rule, table: RuleTable) -> tuple[str, ...]:
     return table.classes.get(rule.pattern.strip("{}"), (rule.pattern,))
 
 
-def _senses(mentions: Iterable[Mention]) -> frozenset[str]:
-    """The concepts that a report names without ambiguity."""
-    return frozenset(mention.candidates[0].cui for mention in mentions if len(mention.candidates) == 1)
-
-
 def _moved(decision: Decision, start: int) -> Decision:
     """The decision with its cue as characters of the text whose sentence begins at `start`."""
     cue = decision.cue
@@ -330,19 +326,9 @@ def _moved(decision: Decision, start: int) -> Decision:
     return Decision(decision.stance, Cue(cue.rule, cue.start + start, cue.end + start), 0, decision.history)
 
 
-def _with_sense(decision: Decision, mention: Mention, senses: Collection[str]) -> Decision:
-    """The decision on the candidate that is meant: of several as good, one that the report names clearly, too."""
-    chosen = _sense(mention, senses) if len(mention.candidates) > 1 else 0
-    return decision._replace(chosen=chosen) if chosen else decision
-
-
-def _sense(mention: Mention, senses: Collection[str]) -> int:
-    """The index of the candidate that is meant."""
-    best_score = mention.candidates[0].score
-    for candidate_index, candidate in enumerate(mention.candidates):
-        if candidate.score == best_score and candidate.cui in senses:
-            return candidate_index
-    return 0
+def _with_sense(decision: Decision, candidate_index: int) -> Decision:
+    """The decision on that candidate of the mention."""
+    return decision._replace(chosen=candidate_index) if candidate_index else decision
 
 
 def user_rules(path: Path) -> Rules:

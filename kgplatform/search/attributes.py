@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from kgplatform import queries
 from kgplatform.construct.attribute_table import Attribute, attribute_rows, phrases_by_word, words_within_names
-from kgplatform.construct.attributes import BILATERAL, LEFT, RIGHT, Described, Values, describe, merge_values
+from kgplatform.construct.attribute_values import BILATERAL, LEFT, RIGHT, Values, merge_values
+from kgplatform.construct.attributes import Described, describe
 from kgplatform.construct.lexicon import SKIPPED, Concept, Lexicon, key, plain_names
 from kgplatform.construct.open_lexicon import own_words
 from kgplatform.construct.semantic_types import Allowed, kind_of, types_by_name
@@ -80,7 +81,7 @@ class DescribedFinding:
         return f"{self.name} ({', '.join(self.cuis)}){stance}{described}"
 
 
-class Agreement(NamedTuple):
+class AttributeAgreement(NamedTuple):
     """Attributes of an edge that agree with what is looked for, and those that contradict it."""
 
     agreeing: tuple[str, ...]
@@ -94,7 +95,7 @@ class TextFinding(NamedTuple):
     attributes: Mapping[str, tuple[str, ...]]
 
 
-def compare(finding: DescribedFinding, stated: Mapping[str, Any]) -> Agreement:
+def compare(finding: DescribedFinding, stated: Mapping[str, Any]) -> AttributeAgreement:
     """What an edge with these attributes has in common with a finding. What it does not state is neither."""
     agreeing, contradicting = [], []
     for attribute, values in finding.attributes.items():
@@ -103,7 +104,7 @@ def compare(finding: DescribedFinding, stated: Mapping[str, Any]) -> Agreement:
             agreeing.append(attribute)
         elif stated_values and not (attribute == Attribute.LOCATION and _may_be_same(values, stated_values)):
             contradicting.append(attribute)
-    return Agreement(tuple(agreeing), tuple(contradicting))
+    return AttributeAgreement(tuple(agreeing), tuple(contradicting))
 
 
 def has_required(finding: DescribedFinding, stated: Mapping[str, Any]) -> bool:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform.construct.attribute_table import Attribute, attribute_rows, certainty_of, parse_rows
-from kgplatform.construct.attributes import Described, describe, merge_values
+from kgplatform.construct.attribute_values import merge_values
+from kgplatform.construct.attributes import Described, describe
 from kgplatform.construct.stance import rules
 from kgplatform.errors import InputError
 from kgplatform.schema import Stance
