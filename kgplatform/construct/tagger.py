@@ -27,9 +27,11 @@ SKIPPED_WITHIN: Final = words_within_names() | frozenset(
     "prominent significant significantly recurrent residual persistent persistently increased remains remain remained "  # noqa: SIM905
     "appears appear possible probable likely somewhat partially partly focal diffuse scattered patchy multifocal "
     "multilevel posterior anterior lateral medial superior inferior lower upper mid proximal distal very also now "
-    "again not xxxx".split()
+    "again not xxxx peripheral peripherally central centrally round rounded punctate densely heavily partially "
+    "multiple numerous several few single solitary".split()
 )
-WITHIN_OWN: Final = SKIPPED_WITHIN | words_of_location() | frozenset(["mm", "cm", "lung", "pulmonary"])
+LUNG: Final = frozenset(["lung", "pulmonary"])
+WITHIN_OWN: Final = SKIPPED_WITHIN | words_of_location() | frozenset(["mm", "cm"]) | LUNG
 CONJUNCTIONS: Final = frozenset(["and", "or"])
 
 
@@ -143,12 +145,16 @@ class DictionaryTagger:
             if not candidates or not _is_complete(phrase, start, end):
                 start += 1
                 continue
-            if start > 1 and words.texts[start - 1] in CONJUNCTIONS:
-                self._add_joined(words, start - 2, name_key.split(), False, text_tokens, mentions, first_mention)
+            if start and (before := start - 1 - (words.texts[start - 1] in CONJUNCTIONS)) >= 0:
+                self._add_joined(
+                    words, before, name_key.split(), candidates[0], False, text_tokens, mentions, first_mention
+                )
             mentions.append(_mention(phrase, start, end, candidates, text_tokens))
             start = end
             if end + 1 < len(phrase) and words.texts[end] in CONJUNCTIONS:
-                joined = self._add_joined(words, end + 1, name_key.split(), True, text_tokens, mentions, first_mention)
+                joined = self._add_joined(
+                    words, end + 1, name_key.split(), candidates[0], True, text_tokens, mentions, first_mention
+                )
                 start = end + 2 if joined else end
 
     def _better_within(
@@ -159,7 +165,7 @@ class DictionaryTagger:
         """
         is_anatomy = candidates[0].is_anatomy
         for later_start in range(start + 1, end):
-            if words.texts[later_start] not in self._lexicon.first_words:
+            if words.texts[later_start] not in self._lexicon.first_words or words.texts[later_start] in LUNG:
                 continue
             later_end, name_key = self._longest_name(words, later_start)
             later_count = name_key.count(" ") + 1
@@ -200,13 +206,14 @@ class DictionaryTagger:
         words: _Words,
         index: int,
         name_words: list[str],
+        named: Candidate,
         is_after: bool,
         text_tokens: Sequence[Token],
         mentions: list[Mention],
         first_mention: int,
     ) -> bool:
-        """Add the word at `index`, which "and" joins to a name, where it makes a name with a part of that one: "pleural
-        and pericardial effusions", "the aorta is tortuous and calcified". Returns whether it does.
+        """Add the word at `index`, next to a name or joined to it by "and", where it makes the name of another concept
+        with a part of that one: "pleural and pericardial effusions", "tortuous calcified aorta". Returns whether it does.
         """
         word = words.texts[index]
         if word in name_words:
@@ -216,7 +223,7 @@ class DictionaryTagger:
         for count in range(len(name_words) - 1, 0, -1):
             parts = [*name_words[:count], word] if is_after else [word, *name_words[-count:]]
             candidates = self._rank(" ".join(parts), False)
-            if not candidates:
+            if not candidates or candidates[0].cui == named.cui or candidates[0].is_anatomy != named.is_anatomy:
                 continue
             joined = _mention(words.phrase, index, index + 1, candidates, text_tokens)._replace(is_part=True)
             if not is_after and len(mentions) > first_mention and mentions[-1].end > joined.start:

@@ -46,6 +46,8 @@ def stated(text: str, tagger: DictionaryTagger = TAGGER) -> set[tuple[str, str]]
         ("Calcified left lower lobe 5 mm granuloma.", {("Calcified granuloma", "POSITIVE")}),
         ("The thoracic aorta is tortuous and calcified.",
          {("Tortuous aorta", "POSITIVE"), ("Aortic calcification", "POSITIVE")}),
+        ("Enlarged, tortuous calcified aorta.", {("Tortuous aorta", "POSITIVE"), ("Aortic calcification", "POSITIVE")}),
+        ("Calcified lingular pulmonary granuloma.", {("Calcified granuloma", "POSITIVE")}),
         ("Small pleural and pericardial effusions.",
          {("Pleural effusion", "POSITIVE"), ("Pericardial effusion", "POSITIVE")}),
         ("Degenerative changes of the mid thoracic spine.", {("Degenerative change of spine", "POSITIVE")}),
