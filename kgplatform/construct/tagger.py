@@ -213,7 +213,8 @@ class DictionaryTagger:
         first_mention: int,
     ) -> bool:
         """Add the word at `index`, next to a name or joined to it by "and", where it makes the name of another concept
-        with a part of that one: "pleural and pericardial effusions", "tortuous calcified aorta". Returns whether it does.
+        with a part of that one: "pleural and pericardial effusions", "tortuous calcified aorta". Returns whether it
+        does.
         """
         word = words.texts[index]
         if word in name_words:
