@@ -44,7 +44,7 @@ GraphNames = Annotated[
     bool | None, typer.Option("--graph-names/--no-graph-names", help="Also look for the names of the graph's concepts.")
 ]
 OwnWords = Annotated[
-    bool | None, typer.Option("--own-words/--no-own-words", help="Also look for the platform's words for findings.")
+    bool | None, typer.Option("--own-words/--no-own-words", help="Also use the lexicon that comes with the package.")
 ]
 Views = Annotated[
     str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP [default: the loader's].")

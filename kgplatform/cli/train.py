@@ -167,7 +167,7 @@ def vqa(
     ] = None,
     own_words: Annotated[
         bool,
-        typer.Option("--own-words/--no-own-words", help="Also find concepts by the platform's words for findings."),
+        typer.Option("--own-words/--no-own-words", help="Also find concepts by the package's own terms."),
     ] = True,
     seed: Annotated[int, typer.Option(min=0, help="The seed of initial values and of the order.")] = 42,
     epochs: Epochs = None,

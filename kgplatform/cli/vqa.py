@@ -25,7 +25,7 @@ Lexicon = Annotated[
     typer.Option(help="Also find concepts by these names: a table, a folder of UMLS; may be repeated."),
 ]
 OwnWords = Annotated[
-    bool, typer.Option("--own-words/--no-own-words", help="Also find concepts by the platform's words for findings.")
+    bool, typer.Option("--own-words/--no-own-words", help="Also find concepts by the package's own terms.")
 ]
 
 
@@ -101,7 +101,7 @@ OwnWordsOrTrained = Annotated[
     bool | None,
     typer.Option(
         "--own-words/--no-own-words",
-        help="Also find concepts by the platform's words for findings [default: as in training].",
+        help="Also find concepts by the package's own terms [default: as in training].",
     ),
 ]
 

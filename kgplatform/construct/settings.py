@@ -87,7 +87,7 @@ class ConstructionSettings(FromYAML):
     graph_names: Flag = True
     """Also look for the names of the graph's concepts."""
     own_words: Flag = True
-    """And for the platform's words for findings, which have CUIs of UMLS."""
+    """And for those of the lexicon that comes with the package."""
     tagger: Annotated[Text, AfterValidator(_tagger_beside_file)] = "dictionary"
     """The tagger's name, or NAME:ARGUMENT."""
     rules: Annotated[FilePath | None, HasValue()] = None
