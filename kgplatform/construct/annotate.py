@@ -50,6 +50,9 @@ class MentionEvidence(NamedTuple):
     attributes: Mapping[Attribute, Sequence[Any]] = NO_ATTRIBUTES
     alias: str = ""
 
+    def _attributes_in_order(self) -> dict[str, Sequence[Any]]:
+        return {attribute.value: self.attributes[attribute] for attribute in Attribute if attribute in self.attributes}
+
     def as_json(self) -> str:
         """One line without any word of the report."""
         return json.dumps(
@@ -61,7 +64,7 @@ class MentionEvidence(NamedTuple):
                 "rule": self.rule,
                 "candidates": [[candidate.cui, round(candidate.score, 3)] for candidate in self.candidates],
                 **({"alias": self.alias} if self.alias else {}),
-                **({"attributes": self.attributes} if self.attributes else {}),
+                **({"attributes": in_order} if (in_order := self._attributes_in_order()) else {}),
             }
         )
 

@@ -18,24 +18,16 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
+from kgplatform.construct.attribute_sizes import Size, sizes
 from kgplatform.construct.attribute_table import ANY_WORDS, MAX_ANY, Attribute, Phrase, phrases_by_word
 from kgplatform.construct.attribute_values import Values
 from kgplatform.construct.text import MAX_REMEMBERED, SENTENCES, sentences, tokenize_text
 
 MAX_GAP: Final = 4  # other words between a describing word and its finding
 MAX_LOOSE_GAP: Final = 8  # words between a word of change and its finding: "there has been interval improvement in …"
-MM: Final = {"mm": 1.0, "cm": 10.0}
-MAX_MM: Final = 1_000.0
-
-_SIZE: Final = re.compile(
-    r"(\d+(?:\.\d+)?)[\s-]*(mm|cm)?(?:\s*(?:x|by|×)\s*(\d+(?:\.\d+)?)[\s-]*(mm|cm)?)?"
-    r"(?:\s*(?:x|by|×)\s*(\d+(?:\.\d+)?)[\s-]*(mm|cm)?)?(?<=[mc]m)(?![a-z])"
-    r"(?!\s*(?:above|below|from|proximal|distal|superior|inferior|away|to the|beyond|past|into))",
-    re.IGNORECASE,
-)
-_FORMER: Final = re.compile(
-    r"\b(?:previously|formerly|prior|was|were|versus|compared (?:to|with))[\s:]*$", re.IGNORECASE
-)
+_SIDES: Final = frozenset(["left", "right", "that", "other", "contralateral"])
+# Before these words a describing word is a part of another name: "small bowel", "basal ganglia", "base of the skull".
+_OTHER_MEANING: Final = frozenset(["bowel", "vessel", "vessels", "intestine", "airway", "airways", "ganglia", "cell"])
 _BREAKS: Final = frozenset([";", ":", ".", "but", "however", "although", "whereas", "while", "?", "!"])
 # Words of a group, or between it and its finding, that say nothing.
 _FILLERS: Final = frozenset(
@@ -164,9 +156,8 @@ class _Sentence:
                     if not _is_degree_of_change(phrase, following) and not (has_site and phrase.attribute in _SITE):
                         self._add(number, self._unless_denied(phrase, group))
         self._inherit()
-        for size in _SIZE.finditer(self._text):
-            if _FORMER.search(self._text, max(0, size.start() - 30), size.start()) is None:
-                self._add_size(size)
+        for size in sizes(self._text):
+            self._add_size(size)
 
     def _groups(self) -> list[_Group]:
         words, phrases_of = self._words, phrases_by_word()
@@ -191,14 +182,23 @@ class _Sentence:
         """The longest phrases that begin with the word, and where they end: "bibasilar" states side and location."""
         phrases: list[Phrase] = []
         longest = index + 1
+        following = self._words[index + 1].text if longest < len(self._words) else ""
+        is_base_of = following == "of" and self._words[index].text in ("base", "bases")
+        if following in _OTHER_MEANING or is_base_of or (index and self._words[index - 1].text == "too"):
+            return [], longest
         for phrase in phrases_by_word()[self._words[index].text]:
             if phrases and len(phrase.words) < len(phrases[0].words):
                 break
             last = self._match(phrase.words, index)
-            if last is not None:
+            if last is not None and not self._compares_sides(phrase, last):
                 phrases.append(phrase)
                 longest = last
         return phrases, longest
+
+    def _compares_sides(self, phrase: Phrase, last: int) -> bool:
+        """Whether the words compare left and right, and not with the prior study: "larger than the left"."""
+        following = [word.text for word in self._words[last : last + 5]]
+        return phrase.attribute is Attribute.CHANGE and following[:1] == ["than"] and not _SIDES.isdisjoint(following)
 
     def _match(self, phrase_words: Sequence[str], index: int) -> int | None:
         """Where the words end that begin at `index` and are the phrase; None where they are not."""
@@ -266,16 +266,16 @@ class _Sentence:
         expected = -1
         for index in range(first - 1, -1, -1):
             mention, text = self._mention_at[index], self._words[index].text
-            if text in _BREAKS:
-                break
+            if text in _BREAKS and not (text == ":" and index and self._mention_at[index - 1] >= 0):
+                break  # "Effusion: small" is about the effusion
             if mention >= 0 and self._mentions[mention].is_finding:
                 if not preceding or (mention == preceding[-1] - 1 and expected == mention):
                     preceding.append(mention)
                     expected = -1
                 elif mention != preceding[-1]:
                     break
-            elif preceding and text in _JOINING:
-                expected = preceding[-1] - 1
+            elif preceding and text in _JOINING and (text != "," or len(preceding) > 1):
+                expected = preceding[-1] - 1  # of a list, the last two are joined by "and"
             elif preceding and text in _BLOCKING:
                 break
         return preceding
@@ -285,7 +285,7 @@ class _Sentence:
         numbers: list[int] = []
         for index in range(last, min(len(self._words), last + limit)):
             mention = self._mention_at[index]
-            if self._words[index].text in _BREAKS:
+            if self._words[index].text in _BREAKS or self._words[index].text == "without":
                 break
             if mention >= 0 and self._mentions[mention].is_finding and mention not in numbers:
                 numbers.append(mention)
@@ -319,19 +319,17 @@ class _Sentence:
         if phrase.value not in values:
             values.append(phrase.value)
 
-    def _add_size(self, size: re.Match[str]) -> None:
+    def _add_size(self, size: Size) -> None:
         """Give a size to the finding after it in its noun phrase, or to the one before it."""
-        index = next((index for index, word in enumerate(self._words) if word.start >= size.start()), None)
+        index = next((index for index, word in enumerate(self._words) if word.start >= size.start), None)
         if index is None:
             return
-        last = next((i for i in range(index, len(self._words)) if self._words[i].start >= size.end()), len(self._words))
+        last = next((i for i in range(index, len(self._words)) if self._words[i].start >= size.end), len(self._words))
         group = _Group([], index, last)
         following = self._in_noun_phrase(group)
         numbers = [following] if following is not None else self._before(index)[:1]
-        units = [unit for unit in size.groups()[1::2] if unit]
-        lengths = [float(length) * MM[units[-1].lower()] for length in size.groups()[::2] if length]
-        if numbers and 0 < max(lengths) <= MAX_MM:
-            self._values[numbers[0]].setdefault(Attribute.SIZE, []).append(max(lengths))
+        if numbers:
+            self._values[numbers[0]].setdefault(Attribute.SIZE, []).append(size.mm)
 
 
 def _is_degree_of_change(phrase: Phrase, following: Phrase | None) -> bool:

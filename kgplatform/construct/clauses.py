@@ -204,9 +204,12 @@ def bracket_depths(words: Sequence[str]) -> list[int]:
     return depths
 
 
-def clause_ends(words: Sequence[str], clause_words: ClauseWords, has_verb: Sequence[bool]) -> list[bool]:
+def clause_ends(
+    words: Sequence[str], clause_words: ClauseWords, has_verb: Sequence[bool], has_predicate: Sequence[bool]
+) -> list[bool]:
     """For each word, whether it parts two clauses. `has_verb` says of each word whether it is a mention that has a verb
-    in it ("heart is enlarged"): it is a clause by itself.
+    in it ("heart is enlarged"): it is a clause by itself, as one that `has_predicate` ("heart enlarged") is right after
+    another mention.
     """
     ends = [word in (";", ":", "(", ")", BREAK, "?", ".") for word in words]
     for position in range(len(words) - 1):
@@ -216,6 +219,8 @@ def clause_ends(words: Sequence[str], clause_words: ClauseWords, has_verb: Seque
         introduced = position > 1 and words[position - 2] in ("that", "whether", "if")
         if has_verb[position] and words[position - 1] in _ARTICLES and not introduced:
             ends[position - 1] = True  # "no pneumothorax the lungs are hyperinflated"
+        if has_predicate[position] and is_mention(words[position - 1]):
+            ends[position - 1] = True  # "no effusion heart enlarged"
     ends_of_list = _next_breaks(words, ends)
     for position, word in enumerate(words):
         if word == "," or (word == "and" and not (position and words[position - 1] == ",")):

@@ -19,7 +19,7 @@ from kgplatform.construct.semantic_types import kind_of
 from kgplatform.construct.text import Token, stem, tokenize_text
 
 SKIPPED: Final = frozenset(["the", "a", "an", "of", "in", "is", "are", "was", "were", "be", "been", "at", "within"])
-JOINING: Final = frozenset("-'’")  # marks that do not part a phrase
+JOINING: Final = frozenset("-'’:")  # marks that do not part a phrase: "Heart size: enlarged" is one
 ABBREVIATIONS: Final = {
     "bibasilar": "bilateral basilar",
     "cabg": "coronary artery bypass graft",

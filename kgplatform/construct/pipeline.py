@@ -24,8 +24,9 @@ from kgplatform.construct.semantic_types import Allowed, types_by_name
 from kgplatform.construct.settings import ConstructionSettings
 from kgplatform.construct.source import Construction, Ontology
 from kgplatform.construct.spread import Stages
-from kgplatform.construct.stance import rules, user_rules
+from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import Tagger
+from kgplatform.construct.user_rules import user_rules
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.progress import Progress, no_progress

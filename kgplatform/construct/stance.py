@@ -20,7 +20,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from kgplatform.construct.clauses import (
@@ -46,14 +45,12 @@ from kgplatform.construct.rule_table import (
 from kgplatform.construct.senses import clear_sense, clear_senses
 from kgplatform.construct.tagger import Mention, is_anatomy
 from kgplatform.construct.text import MAX_REMEMBERED, SENTENCES, sentences
-from kgplatform.files import read_text
 from kgplatform.schema import History, Stance
 
 MAX_PHRASES: Final = 100_000  # of which it is remembered whether they name a finding
 NOT_WITHIN: Final = "not within"  # the rule's name where the mention itself has a "not"
 MIN_DENIAL: Final = 9  # characters of the shortest mention with a "not"
 MAX_COLUMN: Final = 100  # of a sentence's start: longer lines are long lines
-MAX_TABLE: Final = 1 << 20  # bytes of a user's table of rules
 
 
 def _effects(*words: str) -> frozenset[Effect]:
@@ -72,6 +69,7 @@ _AFTER: Final = _effects("after", "around", "comma")
 _BEFORE: Final = _effects("before", "around")
 _WITHIN: Final = _effects("within", "alternatives")
 _DECIDING: Final = frozenset(Effect) - {Effect.BOUNDARY, Effect.NOTHING, Effect.NO_FINDING}
+_JOINING: Final = frozenset({"or", "and", "nor", "/"})
 _RELATIVE: Final = frozenset({"which", "that", "who"})  # they part clauses, but refer to what stands right before
 _RANK: Final = {
     **dict.fromkeys(Effect, 3),
@@ -211,7 +209,10 @@ class Rules:
             is_mention(word.text) and not verbs.isdisjoint(text[word.start : word.end].lower().split())
             for word in words
         ]
-        ends = clause_ends(texts, self._clause_words, has_verb)
+        has_predicate = [
+            is_mention(word.text) and _PREDICATE.fullmatch(text, word.start, word.end) is not None for word in words
+        ]
+        ends = clause_ends(texts, self._clause_words, has_verb, has_predicate)
         for match in matches:
             if match.rule.effect is Effect.BOUNDARY:
                 ends[match.start] = True
@@ -286,6 +287,8 @@ def _reaches(match: _Match, position: int, sentence: _Sentence) -> bool:
             return False
         return not sentence.is_parted(match.end, position, range(first, position))
     if effect in _BEFORE and position < match.start:
+        if effect is Effect.UNCERTAIN_BEFORE and _is_list_without_end(sentence.texts[position + 1 : match.start]):
+            return False
         between = (
             index
             for index in range(position + 1, match.start)
@@ -293,6 +296,11 @@ def _reaches(match: _Match, position: int, sentence: _Sentence) -> bool:
         )
         return not sentence.is_parted(position, match.start, between)
     return False
+
+
+def _is_list_without_end(words: Sequence[str]) -> bool:
+    """Whether a comma without "or" or "and" stands between: "edema, [pneumonia] not excluded" leaves the edema."""
+    return "," in words and _JOINING.isdisjoint(words)
 
 
 def _stance(effect: Effect) -> Stance | None:
@@ -303,6 +311,7 @@ def _stance(effect: Effect) -> Stance | None:
     return Stance.UNCERTAIN if effect in _UNCERTAIN else Stance.POSITIVE
 
 
+_PREDICATE: Final = re.compile(r"\w+(?: \w+)* \w+ed", re.IGNORECASE)  # "heart enlarged"
 _NOT: Final = re.compile(r"\bnot\b", re.IGNORECASE)
 
 
@@ -329,15 +338,6 @@ def _moved(decision: Decision, start: int) -> Decision:
 def _with_sense(decision: Decision, candidate_index: int) -> Decision:
     """The decision on that candidate of the mention."""
     return decision._replace(chosen=candidate_index) if candidate_index else decision
-
-
-def user_rules(path: Path) -> Rules:
-    """The platform's rules with those of a user's table, which replace rules of the same name. Raises `InputError` for
-    a damaged table.
-    """
-    own_table = rules().table
-    table_text = read_text(path, MAX_TABLE, "Give a table of rules; see docs/construct.md.")
-    return Rules(own_table.with_rules(read_rules(table_text, path.name, own_table.classes)))
 
 
 @cache

@@ -108,8 +108,12 @@ def compare(finding: DescribedFinding, stated: Mapping[str, Any]) -> AttributeAg
 
 
 def has_required(finding: DescribedFinding, stated: Mapping[str, Any]) -> bool:
-    """Whether an edge with these attributes has all values that are required."""
-    return all(value in _as_list(stated.get(attribute)) for attribute, value in finding.required.items())
+    """Whether an edge with these attributes has all values that are required; a bilateral finding is left and right."""
+    return all(
+        value in (stated_values := _as_list(stated.get(attribute)))
+        or (attribute == Attribute.SIDE and value in (LEFT, RIGHT) and BILATERAL in stated_values)
+        for attribute, value in finding.required.items()
+    )
 
 
 def _as_list(value: Any) -> Sequence[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from kgp_loaders.table_columns import Table, role_hint
 from kgp_loaders.tabular import open_table
 from kgplatform.batches import Reject
 from kgplatform.construct.lexicon import Concept
+from kgplatform.construct.open_lexicon.terms import own_terms
 from kgplatform.errors import InputError
 from kgplatform.schema import CONCEPT_ID, CONCEPT_ID_FORM
 
@@ -24,6 +26,7 @@ COLUMNS: Final = {
     "types": ("semantic_types", "semantic_type", "types", "sty", "tui"),
     "weight": ("weight", "count", "frequency"),
 }
+PROJECT_IDS: Final = "KGP"  # how they begin
 MAX_NAME: Final = 10_000  # characters
 
 
@@ -78,6 +81,8 @@ def _concept(values: dict[str, str]) -> Concept | str:
     """The concept of a row, or why it is none."""
     if not CONCEPT_ID.fullmatch(values["cui"]):
         return f"the CUI is not {CONCEPT_ID_FORM}"
+    if values["cui"].startswith(PROJECT_IDS) and values["cui"] not in _project_ids():
+        return "the package has no concept of this id: a table can give names to its concepts alone"
     if len(values["name"]) > MAX_NAME:
         return f"the name is longer than {MAX_NAME:,} characters"
     try:
@@ -87,6 +92,12 @@ def _concept(values: dict[str, str]) -> Concept | str:
     if not math.isfinite(weight):
         return "the weight is not a number"
     return Concept(values["cui"], values["name"].strip(), _types(values.get("types", "")), weight)
+
+
+@cache
+def _project_ids() -> frozenset[str]:
+    """The ids of the package's own concepts that have no CUI."""
+    return frozenset(term.cui for term in own_terms() if term.cui.startswith(PROJECT_IDS))
 
 
 def _types(types_text: str) -> tuple[str, ...]:

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgplatform.construct.attribute_sizes import sizes
 from kgplatform.construct.attribute_table import Attribute, attribute_rows, certainty_of, parse_rows
 from kgplatform.construct.attribute_values import merge_values
 from kgplatform.construct.attributes import Described, describe
+from kgplatform.construct.marked_sentence import parse_marked
 from kgplatform.construct.stance import rules
 from kgplatform.errors import InputError
 from kgplatform.schema import Stance
-from tests.unit.kgplatform.construct.marked_sentences import parse_marked
 
 ROWS = [row for row in attribute_rows() if row.attribute is not Attribute.CERTAINTY]
 
@@ -43,7 +44,7 @@ def test_each_certainty_is_read_in_the_cue_of_its_example() -> None:
     for row in attribute_rows():
         if row.attribute is Attribute.CERTAINTY:
             sentence = parse_marked(row.example)
-            [decision] = rules().stances(sentence.text, sentence.mentions)
+            decision = rules().stances(sentence.text, sentence.mentions)[sentence.is_subject.index(True)]
             assert decision.cue is not None
             assert certainty_of(sentence.text[decision.cue.start : decision.cue.end]) == row.value, row.example
 
@@ -158,3 +159,19 @@ class TestMerging:
 def test_a_damaged_row_is_an_error_with_its_line(row: str) -> None:
     with pytest.raises(InputError, match="line 2"):
         list(parse_rows(f"attribute\tvalue\twords\texample\n{row}\n"))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "greatest"),
+    [
+        ("A 12 mm x 1 cm nodule.", 12.0),
+        ("A 1.5 x 20 mm nodule.", 20.0),
+        ("A 2 cm x 5 mm x 3 mm nodule.", 20.0),
+        ("A nodule measuring 0.8 by 0.6 cm.", 8.0),
+        ("A nodule, previously 8 mm.", None),
+        ("The nodule lies 8 mm above the diaphragm.", None),
+        ("A 5000 cm nodule.", None),
+    ],
+)
+def test_a_size_is_its_greatest_length_in_millimetres(sentence: str, greatest: float | None) -> None:
+    assert next((size.mm for size in sizes(sentence)), None) == greatest

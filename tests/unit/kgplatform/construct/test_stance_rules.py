@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgplatform.construct.marked_sentence import parse_marked
 from kgplatform.construct.rule_table import Effect, examples_of, read_rules
 from kgplatform.construct.stance import Rules, rules
 from kgplatform.construct.tagger import Candidate, Mention
 from kgplatform.errors import InputError
 from kgplatform.schema import History, Stance
 from tests import ROOT
-from tests.unit.kgplatform.construct.marked_sentences import parse_marked
 
 STANCES = {"+": Stance.POSITIVE, "-": Stance.NEGATIVE, "?": Stance.UNCERTAIN, "o": None}
 STANCE_OF_EFFECT = {

@@ -115,10 +115,11 @@ def test_edges_agree_contradict_or_state_nothing(
     assert compare(finding, stated) == (agreeing, contradicting)
 
 
-def test_required_attributes_are_exact() -> None:
+def test_required_attributes_are_exact_but_a_bilateral_finding_is_left_and_right() -> None:
     finding = DescribedFinding("effusion", ("C0032227",), Stance.POSITIVE, {}, {"side": "left", "location": "base"})
     assert has_required(finding, {"side": "left", "location": ["base", "lung"], "severity": "small"})
-    assert not has_required(finding, {"side": "bilateral", "location": ["base"]})
+    assert has_required(finding, {"side": "bilateral", "location": ["base"]})
+    assert not has_required(finding, {"side": "right", "location": ["base"]})
     assert not has_required(finding, {"side": "left"})
     assert str(finding) == "effusion (C0032227): side left (required), location base (required)"
 

@@ -1,13 +1,13 @@
-"""Sentences with marked findings: [the finding that it is about] and <others>."""
+"""Example sentences with marked findings: [the finding that it is about] and <others>."""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kgplatform.construct.tagger import Candidate, Mention
 
-_MARKED = re.compile(r"(\[[^\]]+\]|<[^>]+>)")
+_MARKED: Final = re.compile(r"(\[[^\]]+\]|<[^>]+>)")
 
 
 class MarkedSentence(NamedTuple):
