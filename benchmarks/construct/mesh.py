@@ -29,6 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from benchmarks.construct.errors import count_errors
 from benchmarks.construct.openi import PARTS, figures, is_indexed, split_part
 from benchmarks.harness import record
 from kgplatform.cli.output import note
@@ -268,6 +269,7 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
     }
     texts = [f"{row['findings']} {row['impression']}" for row in rows]
     constant = best_constant(gold, scored)
+    cuis = {head.name: {condition.cui for condition in head.conditions} for head in heads if head.name in scored}
     document: dict[str, Any] = {
         "context": record.context(),
         "part": arguments.part,
@@ -280,6 +282,7 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
             reading: {
                 **score(gold, predicted, scored, common),
                 "attributes": attribute_figures(codes, predicted, heads),
+                "errors": count_errors(annotations, texts, gold, predicted, cuis),
             }
             for reading, predicted in readings.items()
         },

@@ -77,6 +77,8 @@ def report_pair(kind: str, report: Report, images_root: Path, *, apart: bool) ->
             ),
             full_path,
         )
+    if kind == "openi" and not full_path.is_file():
+        full_path = next((path for path in _names_with_xml(full_path, report.study) if path.is_file()), full_path)
     image_fields = report.image
     return Pair(
         image_name,
@@ -87,6 +89,12 @@ def report_pair(kind: str, report: Report, images_root: Path, *, apart: bool) ->
         image_fields.get("view", ""),
         image_fields["dataset"],
     )
+
+
+def _names_with_xml(image_path: Path, study: str) -> list[Path]:
+    """The names that the images have where OpenI's reports come as XML, of `1_IM-0001-3001.dcm.png` of the CSV form."""
+    image_id = image_path.name.removesuffix(".dcm.png")
+    return [image_path.with_name(f"{prefix}{image_id}.png") for prefix in (f"CXR{study}_", "CXR")]
 
 
 def _text(report: Report) -> str:

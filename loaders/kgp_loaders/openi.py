@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
@@ -138,10 +139,14 @@ class OpenI:
             yield from self._reports(uid, sections, {self._image_name(image_id): "" for image_id in image_ids})
 
     def _image_name(self, image_id: str) -> str:
-        """The name of an image's file: as it exists here, otherwise as the CSV form has it."""
-        if (self.folder / f"{image_id}.png").is_file():
+        """The name of an image's file: as it exists here or in a folder within, otherwise as the CSV form has it."""
+        if image_id in self._png_stems:
             return f"{image_id}.png"
         return f"{_IMAGE_PREFIX.sub('', image_id)}.dcm.png"
+
+    @cached_property
+    def _png_stems(self) -> frozenset[str]:
+        return frozenset(png_path.stem for png_path in self.folder.rglob("*.png"))
 
     def _reports(self, uid: str, sections: Mapping[str, str], images: Mapping[str, str]) -> Iterator[Report]:
         """The report with its first image, or with each; `images` are projections by file name, "" where unknown."""

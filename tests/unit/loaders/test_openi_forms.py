@@ -12,6 +12,7 @@ import pytest
 from kgp_loaders.openi import NO_IMAGE, NO_PROJECTION, OpenI
 from kgplatform.batches import Reject
 from kgplatform.construct.report import Report
+from kgplatform.datasets.pair_source import Pair, report_pair
 
 LABELS = ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
 SAMPLE = 300  # studies
@@ -106,6 +107,29 @@ def test_what_the_xml_form_does_not_tell_is_counted(tmp_path: Path) -> None:
     assert "view" not in report.image
     assert source.remarks == {NO_PROJECTION: 1}
     assert source.left_out[NO_IMAGE] == 1
+
+
+def test_an_image_of_the_xml_form_has_the_name_of_its_file_in_a_folder_within(tmp_path: Path) -> None:
+    write_xml(tmp_path, ROW, ["1_IM-0001-4001.dcm.png"])
+    (tmp_path / "NLMCXR_png").mkdir()
+    (tmp_path / "NLMCXR_png" / "CXR1_1_IM-0001-4001.png").touch()
+    [report] = OpenI(tmp_path).reports()
+    assert isinstance(report, Report)
+    assert report.image["path"] == "CXR1_1_IM-0001-4001.png"
+
+
+@pytest.mark.parametrize("name", ["1_IM-0001-4001.dcm.png", "CXR1_1_IM-0001-4001.png"])
+def test_pairs_find_images_of_both_forms_in_a_folder_elsewhere(tmp_path: Path, name: str) -> None:
+    reports_folder, images_folder = tmp_path / "xml", tmp_path / "png"
+    reports_folder.mkdir()
+    images_folder.mkdir()
+    write_xml(reports_folder, ROW, ["1_IM-0001-4001.dcm.png"])
+    (images_folder / name).touch()
+    [report] = OpenI(reports_folder, every_image=True).reports()
+    assert isinstance(report, Report)
+    pair = report_pair("openi", report, images_folder, apart=True)
+    assert isinstance(pair, Pair)
+    assert pair.path == images_folder / name
 
 
 @pytest.mark.parametrize(
