@@ -14,8 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from kgplatform.construct.meanings import OWN, NamedConcept, OwnNames, named_concept, representatives
-from kgplatform.construct.semantic_types import kind_of
+from kgplatform.construct.meanings import OWN, Meanings
 from kgplatform.construct.text import Token, stem, tokenize_text
 
 SKIPPED: Final = frozenset(["the", "a", "an", "of", "in", "is", "are", "was", "were", "be", "been", "at", "within"])
@@ -162,22 +161,24 @@ class Lexicon:
         With `one_per_meaning`, one of the concepts of a meaning (`meanings`) stands for all; `same` are pairs that the
         graph calls the same.
         """
-        self._concepts: dict[str, NamedConcept] = {}
-        self._own_names = OwnNames()
         self._own_tree: _Tree = {}
         self._entries: dict[str, LexiconEntry | list[LexiconEntry]] = {}
         self._reach: dict[str, int] = {}  # by first word: the most words that a key has after it
         self.preferred: dict[str, str] = {}  # by CUI: the first name that came
         self.names = 0
+        meanings = Meanings()
         for concept in concepts:
-            self._add(concept)
-        self.aliases: dict[str, str] = {}  # by CUI the concept that stands for it
-        if one_per_meaning:
-            self.aliases = representatives(self._concepts.values(), self._own_names, same)
+            words = self._add(concept).split()
+            if concept.weight >= OWN:
+                self._add_own_name(words)
+            if one_per_meaning:
+                meanings.add(concept.cui, words, concept.types, concept.name, concept.weight)
+        self.aliases = meanings.representatives(same)  # by CUI the concept that stands for it
         if self.aliases:
             self._replace_aliases()
 
-    def _add(self, concept: Concept) -> None:
+    def _add(self, concept: Concept) -> str:
+        """Take in a name of a concept, and give its shortest key."""
         self.preferred.setdefault(concept.cui, concept.name)
         added_keys = set()
         shortest_key = ""
@@ -205,23 +206,13 @@ class Lexicon:
             ):
                 present.append(entry)
             self.names += 1
-        self._note_meaning(concept, shortest_key)
+        return shortest_key
 
-    def _note_meaning(self, concept: Concept, name_key: str) -> None:
-        """Remember the words of the name for comparing meanings; of a concept's names the first, of own terms all."""
-        words = name_key.split()
-        if concept.weight >= OWN:
-            self._own_names.add(concept.cui, words)
-            branch = self._own_tree
-            for word in words:
-                branch = branch.setdefault(word, {})
-            branch[_NAME] = {}
-        known = self._concepts.get(concept.cui)
-        if known is None:
-            self._concepts[concept.cui] = named_concept(concept.cui, words, concept.types, concept.name, concept.weight)
-        elif known.weight < concept.weight or not known.kind:
-            kind = known.kind or kind_of(concept.types, concept.name)
-            self._concepts[concept.cui] = known._replace(weight=max(known.weight, concept.weight), kind=kind)
+    def _add_own_name(self, words: Sequence[str]) -> None:
+        branch = self._own_tree
+        for word in words:
+            branch = branch.setdefault(word, {})
+        branch[_NAME] = {}
 
     def _replace_aliases(self) -> None:
         """Let the concept that stands for a meaning have all its names."""

@@ -16,7 +16,8 @@ general, which has fewer words, then the smaller CUI.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from sys import intern
 from typing import Final, NamedTuple
 
 from kgplatform.construct.semantic_types import kind_of
@@ -57,27 +58,48 @@ class OwnNames:
         return own_cui
 
 
-def representatives(
-    concepts: Iterable[NamedConcept], own_names: OwnNames, stated: Iterable[tuple[str, str]] = ()
-) -> dict[str, str]:
-    """For each concept that another one stands for, that one; `stated` are pairs that the graph calls the same."""
-    concepts_by_cui = {concept.cui: concept for concept in concepts}
-    groups = _Groups(concepts_by_cui)
-    by_words: dict[tuple[str, ...], list[NamedConcept]] = {}
-    for concept in concepts_by_cui.values():
-        if concept.words:
-            by_words.setdefault(concept.words, []).append(concept)
-    for same_words in by_words.values():
-        best_first = sorted(same_words, key=_merit)
-        for concept in best_first[1:]:
-            groups.join(best_first[0].cui, concept.cui)
-    for concept in concepts_by_cui.values():
-        own_cui = own_names.find(concept) if concept.weight < OWN else None
-        if own_cui is not None:
-            groups.join(own_cui, concept.cui)
-    for first, second in stated:
-        groups.join(first, second)
-    return groups.representatives()
+class Meanings:
+    """Concepts as they come, one name after another; then, which of them are one."""
+
+    def __init__(self) -> None:
+        self._own_names = OwnNames()
+        self._concepts: dict[str, NamedConcept] = {}
+
+    def add(self, cui: str, words: Sequence[str], types: Sequence[str], name: str, weight: float) -> None:
+        """Take in a name, with the words of its key. Of a concept's names the first counts, of own terms all."""
+        if weight >= OWN:
+            self._own_names.add(cui, words)
+        present = self._concepts.get(cui)
+        if present is None:
+            kept_words = tuple(sorted(map(intern, words)))  # one string for all names that have the word
+            self._concepts[cui] = NamedConcept(cui, kept_words, kind_of(types, name), weight)
+        elif present.weight < weight or not present.kind:
+            kind = present.kind or kind_of(types, name)
+            self._concepts[cui] = present._replace(weight=max(present.weight, weight), kind=kind)
+
+    def representatives(self, stated: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
+        """For each concept that another one stands for, that one; `stated` are pairs that the graph calls the same."""
+        groups = _Groups(self._concepts)
+        for same_words in self._of_the_same_words():
+            best_first = sorted(same_words, key=_merit)
+            for concept in best_first[1:]:
+                groups.join(best_first[0].cui, concept.cui)
+        for concept in self._concepts.values():
+            own_cui = self._own_names.find(concept) if concept.weight < OWN else None
+            if own_cui is not None:
+                groups.join(own_cui, concept.cui)
+        for first, second in stated:
+            groups.join(first, second)
+        return groups.representatives()
+
+    def _of_the_same_words(self) -> Collection[list[NamedConcept]]:
+        """The concepts whose names are the same words. Most names are alone: they take no list."""
+        counts = Counter(concept.words for concept in self._concepts.values() if concept.words)
+        groups: dict[tuple[str, ...], list[NamedConcept]] = {}
+        for concept in self._concepts.values():
+            if counts[concept.words] > 1:
+                groups.setdefault(concept.words, []).append(concept)
+        return groups.values()
 
 
 def one_to_one(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -121,8 +143,3 @@ class _Groups:
     def representatives(self) -> dict[str, str]:
         """For each joined concept the best of its group."""
         return {cui: self._leader(cui) for cui in self._leaders if self._leader(cui) != cui}
-
-
-def named_concept(cui: str, words: Sequence[str], types: Sequence[str], name: str, weight: float) -> NamedConcept:
-    """A concept as it is compared."""
-    return NamedConcept(cui, tuple(sorted(words)), kind_of(types, name), weight)

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from kgplatform import files, plugins
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report, ReportSource
+from kgplatform.construct.report_wrapper import ReportWrapper
 from kgplatform.errors import InputError, UsageError
 from kgplatform.extras import missing
 from kgplatform.files import replacing
@@ -230,47 +231,27 @@ def read_choices(path: Path) -> frozenset[str]:
     return frozenset(selected_studies)
 
 
-class SelectedReports:
+class SelectedReports(ReportWrapper):
     """A source of reports, less those that a selection does not keep."""
 
     def __init__(self, source: ReportSource, path: Path) -> None:
         """Raises `InputError` where the file is no selection."""
-        self._source = source
         self._studies = read_choices(path)
-        self._path = path
-        self.left_out: Mapping[str, int] = {}
-        self.remarks: Mapping[str, int] = {}
+        self._dropped_count = 0
         studies_digest = hashlib.sha256("\n".join(sorted(self._studies)).encode()).hexdigest()
-        self.parameters: Mapping[str, Any] = {**source.parameters, "kept": studies_digest}
-
-    @property
-    def kind(self) -> str:
-        """The source's."""
-        return self._source.kind
-
-    @property
-    def version(self) -> int:
-        """The source's."""
-        return self._source.version
-
-    @property
-    def credentialed(self) -> bool:
-        """The source's."""
-        return self._source.credentialed
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The source's files."""
-        return self._source.files
+        super().__init__(source, {"kept": studies_digest})
 
     def reports(self) -> Iterator[Report | Reject]:
         """The source's reports that are kept, and its rejects."""
-        dropped_count = 0
-        for source_row in self._source.reports():
+        self._dropped_count = 0
+        for source_row in super().reports():
             if isinstance(source_row, Reject) or source_row.study in self._studies:
                 yield source_row
             else:
-                dropped_count += 1
-        drop_reasons = {"reports that the selection does not keep": dropped_count} if dropped_count else {}
-        self.left_out = {**getattr(self._source, "left_out", {}), **drop_reasons}
-        self.remarks = dict(getattr(self._source, "remarks", {}))
+                self._dropped_count += 1
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """The source's, and how many reports are not kept, once all reports are read."""
+        dropped = {"reports that the selection does not keep": self._dropped_count} if self._dropped_count else {}
+        return {**super().left_out, **dropped}

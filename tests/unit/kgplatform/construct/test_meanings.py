@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform.construct.lexicon import Concept, Lexicon
-from kgplatform.construct.meanings import OWN, NamedConcept, OwnNames, one_to_one, representatives
+from kgplatform.construct.meanings import OWN, Meanings, one_to_one
+from kgplatform.construct.semantic_types import kind_of
 from kgplatform.construct.tagger import DictionaryTagger
 
 OWN_TERMS = [
@@ -92,26 +93,32 @@ def test_names_stay_apart_when_asked() -> None:
 
 
 CONCEPTS = st.builds(
-    NamedConcept,
+    Concept,
     st.sampled_from([f"C{number}" for number in range(12)]),
-    st.lists(st.sampled_from(["effusion", "left", "pleural"]), max_size=3).map(lambda words: tuple(sorted(words))),
-    st.sampled_from(["", "disorder", "anatomy"]),
+    st.lists(st.sampled_from(["effusion", "left", "pleural"]), max_size=3).map(" ".join),
+    st.sampled_from([(), ("Disease or Syndrome",), ("Body Part, Organ, or Organ Component",)]),
     st.sampled_from([0.0, 1.0, 2.0]),
 )
 
 
-@given(st.lists(CONCEPTS, max_size=12), st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=8))
+@given(
+    st.lists(CONCEPTS, max_size=12, unique_by=lambda concept: concept.cui),
+    st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=8),
+)
 def test_each_alias_has_one_representative_that_is_no_alias_and_of_its_kind(
-    concepts: list[NamedConcept], pairs: list[tuple[int, int]]
+    concepts: list[Concept], pairs: list[tuple[int, int]]
 ) -> None:
-    stated = [(f"C{first}", f"C{second}") for first, second in pairs]
-    chosen = representatives(concepts, OwnNames(), stated)
+    meanings = Meanings()
+    for concept in concepts:
+        meanings.add(concept.cui, concept.name.split(), concept.types, concept.name, concept.weight)
+    chosen = meanings.representatives((f"C{first}", f"C{second}") for first, second in pairs)
     by_cui = {concept.cui: concept for concept in concepts}
+    kind_by_cui = {concept.cui: kind_of(concept.types) for concept in concepts}
     for alias, representative in chosen.items():
         assert representative not in chosen
         assert by_cui[representative].weight >= by_cui[alias].weight
-        assert by_cui[alias].kind in ("", by_cui[representative].kind) or not by_cui[representative].kind
+        assert kind_by_cui[alias] in ("", kind_by_cui[representative]) or not kind_by_cui[representative]
     kinds: dict[str, set[str]] = {}
-    for cui, concept in by_cui.items():
-        kinds.setdefault(chosen.get(cui, cui), set()).add(concept.kind)
+    for cui, kind in kind_by_cui.items():
+        kinds.setdefault(chosen.get(cui, cui), set()).add(kind)
     assert all(len(group - {""}) <= 1 for group in kinds.values())
