@@ -3,7 +3,7 @@
 Models mark their thinking in different ways: ``<think>…</think>`` and tags of similar names, in brackets of any kind
 (``[THINK]``, ``◁think▷``, ``<|begin_of_thought|>``, ``<unused94>thought…<unused95>``), a code block or a fold of that
 name, a heading or a phrase ("Here is my thought process:"), or channels of which one is the final answer. The opening
-mark is often missing, as it is a part of the prompt. The closing one is missing where a reply was cut off.
+mark is often missing, being a part of the prompt. The closing one is missing where a reply was cut off.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _NAME: Final = (
 )
 _LEFT: Final = r"[<\uff1c\u3008\xab\u25c1\[{][ ]{0,2}[|\uff5c]?"
 _RIGHT: Final = r"(?:\s[^<>\]]{0,100})?[|\uff5c]?[ ]{0,2}[>\uff1e\u3009\xbb\u25b7\]}]"
-_OF: Final = r"[ _\u2581]?(?:of[ _\u2581])?"
+_LINK: Final = r"[ _\u2581]?(?:of[ _\u2581])?"
 _OPENING: Final = re.compile(
-    rf"{_LEFT}(?:(?:begin|start){_OF})?{_NAME}{_RIGHT}|\((?:think|thinking|thought|reasoning)\)"
+    rf"{_LEFT}(?:(?:begin|start){_LINK})?{_NAME}{_RIGHT}|\((?:think|thinking|thought|reasoning)\)"
     r"|<unused94>(?:thought)?|<\|channel>\s{0,3}(?:thought|analysis|thinking)",
     re.IGNORECASE,
 )
 _CLOSING: Final = re.compile(
-    rf"{_LEFT}(?:/[ ]?|(?:end|stop|close){_OF}){_NAME}{_RIGHT}|<{_NAME}\s{{0,3}}/>"
+    rf"{_LEFT}(?:/[ ]?|(?:end|stop|close){_LINK}){_NAME}{_RIGHT}|<{_NAME}\s{{0,3}}/>"
     r"|\(/(?:think|thinking|thought|reasoning)\)|<unused95>|<channel\|>"
     r"|\[BEGIN FINAL RESPONSE\]|^\.{3} ?done thinking\.?$",
     re.IGNORECASE | re.MULTILINE,

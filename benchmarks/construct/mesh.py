@@ -197,7 +197,7 @@ def _interval(gold: Sequence[set[str]], predicted: Sequence[Iterable[str]], scor
     values = []
     for _ in range(RESAMPLES):
         sample = generator.choices(outcomes, k=len(outcomes))
-        total = sum(both for _, both in sample)
+        total = sum(size for _, size in sample)
         values.append(2 * sum(hits for hits, _ in sample) / total if total else 0.0)
     values.sort()
     return [values[int(0.025 * RESAMPLES)], values[int(0.975 * RESAMPLES) - 1]]

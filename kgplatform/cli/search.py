@@ -260,7 +260,7 @@ def _row(search_result: SearchResult, hit: Hit) -> dict[str, Any]:
 
 
 def _stated_values(attributes: Mapping[str, Any]) -> list[str]:
-    """The values of an edge's attributes, a location's places one by one."""
+    """The values of an edge's attributes, with a location split into its places."""
     return [
         value for values in attributes.values() for value in ((values,) if isinstance(values, str) else tuple(values))
     ]

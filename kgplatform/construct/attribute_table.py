@@ -38,7 +38,7 @@ class Phrase(NamedTuple):
     rank: int
 
 
-class Row(NamedTuple):
+class AttributeRow(NamedTuple):
     """A row of the table: an attribute's value, its phrases and the example."""
 
     attribute: Attribute
@@ -47,7 +47,7 @@ class Row(NamedTuple):
     example: str
 
 
-def parse_rows(text: str) -> Iterator[Row]:
+def parse_rows(text: str) -> Iterator[AttributeRow]:
     """The rows of a table in this form. Raises `InputError`, with the line, for a row that is none."""
     for line_number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#") or line.split("\t")[0] == COLUMNS[0]:
@@ -59,7 +59,7 @@ def parse_rows(text: str) -> Iterator[Row]:
         attribute = Attribute(cells[0])
         written = (phrase.split() for phrase in cells[2].split("|") if phrase.strip())
         phrases = tuple(Phrase(_words(words), attribute, cells[1], line_number) for words in written)
-        yield Row(attribute, cells[1], phrases, cells[3])
+        yield AttributeRow(attribute, cells[1], phrases, cells[3])
 
 
 def _words(words: Sequence[str]) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ def _words(words: Sequence[str]) -> tuple[str, ...]:
 
 
 @cache
-def attribute_rows() -> tuple[Row, ...]:
+def attribute_rows() -> tuple[AttributeRow, ...]:
     """The platform's table."""
     return tuple(parse_rows(files("kgplatform.construct").joinpath(FILE).read_text(encoding="utf-8")))
 

@@ -181,19 +181,19 @@ class _Sentence:
     def _phrases_at(self, index: int) -> tuple[list[Phrase], int]:
         """The longest phrases that begin with the word, and where they end: "bibasilar" states side and location."""
         phrases: list[Phrase] = []
-        longest = index + 1
-        following = self._words[index + 1].text if longest < len(self._words) else ""
+        end = index + 1
+        following = self._words[index + 1].text if end < len(self._words) else ""
         is_base_of = following == "of" and self._words[index].text in ("base", "bases")
         if following in _OTHER_MEANING or is_base_of or (index and self._words[index - 1].text == "too"):
-            return [], longest
+            return [], end
         for phrase in phrases_by_word()[self._words[index].text]:
             if phrases and len(phrase.words) < len(phrases[0].words):
                 break
             last = self._match(phrase.words, index)
             if last is not None and not self._compares_sides(phrase, last):
                 phrases.append(phrase)
-                longest = last
-        return phrases, longest
+                end = last
+        return phrases, end
 
     def _compares_sides(self, phrase: Phrase, last: int) -> bool:
         """Whether the words compare left and right, and not with the prior study: "larger than the left"."""
@@ -205,9 +205,9 @@ class _Sentence:
         words = self._words
         for position, phrase_word in enumerate(phrase_words):
             if phrase_word == ANY_WORDS:
-                rest = phrase_words[position + 1 :]
+                later_words = phrase_words[position + 1 :]
                 for skipped in range(1, MAX_ANY + 1):
-                    last = self._match(rest, index + skipped)
+                    last = self._match(later_words, index + skipped)
                     if last is not None:
                         return last
                 return None

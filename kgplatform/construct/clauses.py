@@ -208,7 +208,7 @@ def clause_ends(
     words: Sequence[str], clause_words: ClauseWords, has_verb: Sequence[bool], has_predicate: Sequence[bool]
 ) -> list[bool]:
     """For each word, whether it parts two clauses. `has_verb` says of each word whether it is a mention that has a verb
-    in it ("heart is enlarged"): it is a clause by itself, as one that `has_predicate` ("heart enlarged") is right after
+    in it ("heart is enlarged"): it is a separate clause, as one that `has_predicate` ("heart enlarged") is right after
     another mention.
     """
     ends = [word in (";", ":", "(", ")", BREAK, "?", ".") for word in words]

@@ -270,7 +270,7 @@ def _decimal(value: float | None) -> str:
 
 
 def _text(raw_text: str) -> str:
-    """The text for HTML, character by character: spaces and line breaks stay, and what else has no form of its own,
+    """The text for HTML, character by character: spaces and line breaks stay, and characters without a visible form,
     such as the marks that turn the direction of a line, is a question mark.
     """
     return escape("".join(_displayed(raw_text)))

@@ -1,4 +1,4 @@
-"""The name of the exam as a report itself states it: in a section of its own, a title line, or another header."""
+"""The name of the exam as a report itself states it: in a separate section, a title line, or another header."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from kgplatform.construct.meanings import OWN, Meanings
+from kgplatform.construct.meanings import OWN, MeaningIndex
 from kgplatform.construct.text import Token, stem, tokenize_text
 
 SKIPPED: Final = frozenset(["the", "a", "an", "of", "in", "is", "are", "was", "were", "be", "been", "at", "within"])
@@ -166,7 +166,7 @@ class Lexicon:
         self._reach: dict[str, int] = {}  # by first word: the most words that a key has after it
         self.preferred: dict[str, str] = {}  # by CUI: the first name that came
         self.names = 0
-        meanings = Meanings()
+        meanings = MeaningIndex()
         for concept in concepts:
             words = self._add(concept).split()
             if concept.weight >= OWN:

@@ -58,7 +58,7 @@ class OwnNames:
         return own_cui
 
 
-class Meanings:
+class MeaningIndex:
     """Concepts as they come, one name after another; then, which of them are one."""
 
     def __init__(self) -> None:

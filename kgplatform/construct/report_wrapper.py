@@ -11,7 +11,7 @@ from kgplatform.construct.report import Report, ReportSource
 
 
 class ReportWrapper:
-    """The reports of a source as they are; a subclass changes `reports`, and adds to `parameters` what decides how."""
+    """The reports of a source, unchanged; a subclass changes `reports`, and adds to `parameters` what decides how."""
 
     def __init__(self, source: ReportSource, own_parameters: Mapping[str, Any]) -> None:
         self._source = source

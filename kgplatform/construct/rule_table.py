@@ -1,6 +1,6 @@
 """The table of rules of stance: word classes and patterns, each with an effect on findings and an example sentence.
 
-A row has a name, an effect, a pattern and an example, in which the finding that the rule is about stands in [brackets].
+A row has a name, an effect, a pattern and an example, in which the finding that the rule is about is in [brackets].
 A pattern is made of
 
     word          this word
@@ -9,7 +9,7 @@ A pattern is made of
     WORD          any other word than `and`, `or`, `but` and the like
     NUMBER        a number
     END           the end of a clause, which the pattern does not take in
-    "("           this mark, where the mark by itself would mean something else
+    "("           this mark, where the bare mark would mean something else
     (a | b)       a or b
     [a b]         a b, or nothing
     x?  x*        x or nothing; up to three times x, or nothing
@@ -72,7 +72,7 @@ class Effect(StrEnum):
 WORDS: Final = "words"  # the effect of a row that defines a class
 
 
-class Rule(NamedTuple):
+class StanceRule(NamedTuple):
     """A rule: the words that it matches, and what they mean for findings near them."""
 
     name: str
@@ -89,7 +89,7 @@ def read_rules(text: str, file_name: str, classes: Mapping[str, tuple[str, ...]]
     Raises `InputError`, with the line, for a row that is none, an unknown class or effect, and a repeated name.
     """
     known_classes = dict(classes or {})
-    rules: dict[str, Rule] = {}
+    rules: dict[str, StanceRule] = {}
     for line_number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#") or line.split("\t")[0].strip() == COLUMNS[0]:
             continue
@@ -114,7 +114,7 @@ def read_rules(text: str, file_name: str, classes: Mapping[str, tuple[str, ...]]
 class RuleTable(NamedTuple):
     """Rules in their order, and the classes of words that their patterns name."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[StanceRule, ...]
     classes: Mapping[str, tuple[str, ...]]
 
     def with_rules(self, other: RuleTable) -> RuleTable:
@@ -134,7 +134,7 @@ def _cells(line: str, location: str) -> tuple[str, str, str, str]:
 
 def _rule(
     name: str, effect: str, pattern: str, example: str, classes: Mapping[str, tuple[str, ...]], location: str
-) -> Rule:
+) -> StanceRule:
     if effect not in list(Effect):
         raise InputError(f"{location}: {effect} is not an effect", f"Effects: {', '.join(Effect)}, {WORDS}.")
     if len(pattern) > MAX_PATTERN:
@@ -143,7 +143,7 @@ def _rule(
         expression, first_words = _Parser(pattern, classes).parse()
     except ValueError as error:
         raise InputError(f"{location}: {error}", "See docs/construct.md for the form of patterns.") from None
-    return Rule(name, Effect(effect), pattern, example, re.compile(expression), frozenset(first_words))
+    return StanceRule(name, Effect(effect), pattern, example, re.compile(expression), frozenset(first_words))
 
 
 class _Parser:
@@ -237,15 +237,15 @@ class _Parser:
         return False
 
 
-def first_word_index(rules: Iterable[Rule]) -> dict[str, tuple[Rule, ...]]:
+def first_word_index(rules: Iterable[StanceRule]) -> dict[str, tuple[StanceRule, ...]]:
     """The rules by the words that they may begin with; those of a mention under `FINDING`."""
-    rules_by_word: dict[str, list[Rule]] = {}
+    rules_by_word: dict[str, list[StanceRule]] = {}
     for rule in rules:
         for word in rule.first_words:
             rules_by_word.setdefault(word, []).append(rule)
     return {word: tuple(word_rules) for word, word_rules in rules_by_word.items()}
 
 
-def examples_of(table: RuleTable) -> Iterator[tuple[Rule, str]]:
+def examples_of(table: RuleTable) -> Iterator[tuple[StanceRule, str]]:
     """The rules with their examples, for those that have one."""
     return ((rule, rule.example) for rule in table.rules if rule.example)

@@ -37,8 +37,8 @@ from kgplatform.construct.rule_table import (
     FIRST_MENTION,
     MAX_MENTIONS,
     Effect,
-    Rule,
     RuleTable,
+    StanceRule,
     first_word_index,
     read_rules,
 )
@@ -83,7 +83,7 @@ _RANK: Final = {
 class _Match(NamedTuple):
     """A rule and the words that it matches, from `start` up to `end`."""
 
-    rule: Rule
+    rule: StanceRule
     number: int  # of the rule in the table
     start: int
     end: int
@@ -107,7 +107,7 @@ class _Sentence(NamedTuple):
     depths: Sequence[int]
 
     def is_parted(self, first: int, last: int, between: Iterable[int]) -> bool:
-        """Whether one of the words between parts a clause; what stands in brackets between them does not."""
+        """Whether one of the words between parts a clause; words in brackets do not."""
         depth = max(self.depths[min(first, len(self.depths) - 1)], self.depths[last])
         return any(self.ends[index] and self.depths[index] <= depth for index in between)
 
@@ -219,7 +219,7 @@ class Rules:
         return _Sentence(words, texts, ends, bracket_depths(texts))
 
     def _is_neutral(self, phrase: str) -> bool:
-        """Whether the phrase names no finding by itself."""
+        """Whether the phrase alone names no finding."""
         is_neutral = self._neutral_phrases.get(phrase)
         if is_neutral is None:
             is_neutral = key(phrase) in self._no_findings
@@ -323,7 +323,7 @@ def _denial_within(text: str, mention: _Phrase) -> Decision | None:
     return None if denial is None else Decision(Stance.NEGATIVE, Cue(NOT_WITHIN, denial.start(), denial.end()))
 
 
-def _words_of(rule: Rule, table: RuleTable) -> tuple[str, ...]:
+def _words_of(rule: StanceRule, table: RuleTable) -> tuple[str, ...]:
     return table.classes.get(rule.pattern.strip("{}"), (rule.pattern,))
 
 

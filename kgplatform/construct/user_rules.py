@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform.construct.marked_sentence import parse_marked
-from kgplatform.construct.rule_table import Effect, Rule, read_rules
+from kgplatform.construct.rule_table import Effect, StanceRule, read_rules
 from kgplatform.construct.stance import Rules, rules
 from kgplatform.files import read_text
 
@@ -32,7 +32,7 @@ def user_rules(path: Path) -> Rules:
     return combined
 
 
-def _decides_example(combined: Rules, rule: Rule) -> bool:
+def _decides_example(combined: Rules, rule: StanceRule) -> bool:
     """Whether the rule decides on the finding in [brackets] of its example; True where it has none, or needs none."""
     sentence = parse_marked(rule.example)
     if rule.effect in _WITHOUT_CUE or True not in sentence.is_subject:

@@ -21,7 +21,7 @@ from kgplatform.search.attributes import (
     DescribedFinding,
     TextFinding,
     attributes_alone,
-    compare,
+    compare_attributes,
     has_attribute_words,
     has_required,
     text_findings,
@@ -150,7 +150,7 @@ def read_edges(
         is_stated = is_stated or bool(stated)
         if not has_required(finding, stated):
             continue
-        edge = FindingEdge(finding.name, row["cui"], stated, *compare(finding, stated))
+        edge = FindingEdge(finding.name, row["cui"], stated, *compare_attributes(finding, stated))
         for image in row["images"]:
             other = edges.setdefault(image, {}).setdefault(row["finding"], edge)
             if _agreement(edge) < _agreement(other):

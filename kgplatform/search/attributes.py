@@ -95,7 +95,7 @@ class TextFinding(NamedTuple):
     attributes: Mapping[str, tuple[str, ...]]
 
 
-def compare(finding: DescribedFinding, stated: Mapping[str, Any]) -> AttributeAgreement:
+def compare_attributes(finding: DescribedFinding, stated: Mapping[str, Any]) -> AttributeAgreement:
     """What an edge with these attributes has in common with a finding. What it does not state is neither."""
     agreeing, contradicting = [], []
     for attribute, values in finding.attributes.items():
@@ -167,7 +167,7 @@ def attributes_alone(text: str) -> dict[str, tuple[str, ...]]:
     for values in described:
         for attribute, stated in values.items():
             merged.setdefault(attribute, []).extend(stated)
-    return _wanted(merged)
+    return _agreeing_values(merged)
 
 
 def text_findings(graph: Graph, text: str) -> list[TextFinding]:
@@ -199,7 +199,7 @@ def find_in_text(text: str, concepts: Iterable[Concept]) -> list[TextFinding]:
         if _is_finding(mention):
             cuis = dict.fromkeys(candidate.cui for candidate in mention.candidates)
             meanings = tuple((cui, *sorted(members.get(cui, ()))) for cui in cuis)
-            findings.append(TextFinding(meanings, _wanted(mention_values, text[mention.start : mention.end])))
+            findings.append(TextFinding(meanings, _agreeing_values(mention_values, text[mention.start : mention.end])))
     return findings[:MAX_FINDINGS]
 
 
@@ -214,17 +214,17 @@ def _is_finding(mention: Mention) -> bool:
     return kind_of(best.types, best.name) != "anatomy"
 
 
-def _wanted(values: Values, finding_text: str = "") -> dict[str, tuple[str, ...]]:
+def _agreeing_values(values: Values, finding_text: str = "") -> dict[str, tuple[str, ...]]:
     """By attribute the values that agree with these; locations within the finding's own name do not count."""
     stated = merge_values([values], Stance.POSITIVE)
     inside = _locations_in(finding_text) if Attribute.LOCATION in stated else ()
-    wanted: dict[str, tuple[str, ...]] = {}
+    values_by_attribute: dict[str, tuple[str, ...]] = {}
     for attribute in COMPARED:
         own_values = [value for value in _as_list(stated.get(attribute)) if value not in inside]
         agreeing = chain.from_iterable(_AGREEING.get((attribute, value), ()) for value in own_values)
         if own_values:
-            wanted[attribute.value] = tuple(dict.fromkeys(chain(own_values, agreeing)))
-    return wanted
+            values_by_attribute[attribute.value] = tuple(dict.fromkeys(chain(own_values, agreeing)))
+    return values_by_attribute
 
 
 def _locations_in(finding_text: str) -> Sequence[str]:

@@ -9,11 +9,11 @@ counts before the same section of the text, and `last_paragraph` where there is 
 as pandas writes a missing one, is empty. Texts may have several lines. The line that names the columns may follow a
 title or comments. Other forms of JSON are in `json_rows`.
 
-An id that a spreadsheet has changed (5.04E+07, 50414267.0) stays as it is and is counted; its error (#REF!) is none.
+An id that a spreadsheet has changed (5.04E+07, 50414267.0) is not changed and is counted; its error (#REF!) is none.
 
 What kind of study a report is about is taken from the column of the modality (and of the region), then from the image
 where that is a DICOM file below the table's folder, from the column of the exam's name, and from the report's own
-header or title. Such a DICOM file is taken to stay as it is: it is no part of the run's identity.
+header or title. Such a DICOM file is assumed not to change: it is no part of the run's identity.
 
 The file's name without its ending is the data set. An image's id is `I` and 18 digits made of data set and report id,
 so that two data sets do not share one.

@@ -48,7 +48,7 @@ ROOTS: Final = {
     "C0042075": 2,  # urinary system disorder (MONDO)
     "C0027765": 2,  # nervous system disorder (MONDO)
 }
-WHOLE: Final = {"DOID": 4, "Uberon": 3}  # the Disease Ontology's radiology slim, and Uberon's slims
+SLIM_MAX_WORDS: Final = {"DOID": 4, "Uberon": 3}  # the Disease Ontology's radiology slim, and Uberon's slims
 
 # Words of names that no radiology report has: laboratory values, genetics, behaviour, body parts of the embryo or eye.
 _NOT_IN_REPORTS: Final = re.compile(
@@ -132,8 +132,8 @@ def _described(cui: str, source: str, parents: dict[str, set[str]]) -> tuple[str
         ancestors |= new
         waiting += new
     max_words = max((ROOTS.get(ancestor, 0) for ancestor in ancestors), default=0)
-    if source in WHOLE:
-        max_words = max(max_words, WHOLE[source])
+    if source in SLIM_MAX_WORDS:
+        max_words = max(max_words, SLIM_MAX_WORDS[source])
     return NEOPLASM if not ancestors.isdisjoint(NEOPLASM_ROOTS) else TYPES[source], max_words
 
 

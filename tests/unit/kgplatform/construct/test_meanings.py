@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform.construct.lexicon import Concept, Lexicon
-from kgplatform.construct.meanings import OWN, Meanings, one_to_one
+from kgplatform.construct.meanings import OWN, MeaningIndex, one_to_one
 from kgplatform.construct.semantic_types import kind_of
 from kgplatform.construct.tagger import DictionaryTagger
 
@@ -108,7 +108,7 @@ CONCEPTS = st.builds(
 def test_each_alias_has_one_representative_that_is_no_alias_and_of_its_kind(
     concepts: list[Concept], pairs: list[tuple[int, int]]
 ) -> None:
-    meanings = Meanings()
+    meanings = MeaningIndex()
     for concept in concepts:
         meanings.add(concept.cui, concept.name.split(), concept.types, concept.name, concept.weight)
     chosen = meanings.representatives((f"C{first}", f"C{second}") for first, second in pairs)

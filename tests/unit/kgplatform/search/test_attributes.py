@@ -14,7 +14,7 @@ from kgplatform.schema import Stance
 from kgplatform.search.attributes import (
     DescribedFinding,
     attributes_alone,
-    compare,
+    compare_attributes,
     find_in_text,
     has_attribute_words,
     has_required,
@@ -112,7 +112,7 @@ def test_edges_agree_contradict_or_state_nothing(
         Stance.POSITIVE,
         {"severity": LARGE, "side": LEFT, "location": ("base",)},
     )
-    assert compare(finding, stated) == (agreeing, contradicting)
+    assert compare_attributes(finding, stated) == (agreeing, contradicting)
 
 
 def test_required_attributes_are_exact_but_a_bilateral_finding_is_left_and_right() -> None:
