@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from kgplatform.batches import Reject
 from kgplatform.construct import pipeline
-from kgplatform.construct.annotate import Annotation, Conflicts, tag
+from kgplatform.construct.annotate import Annotation, tag
 from kgplatform.construct.comparison import ComparedJudge, Comparison, agreement, compared_report
 from kgplatform.construct.judgement import Judge, Tagged
 from kgplatform.construct.language import is_english
@@ -25,7 +25,6 @@ from kgplatform.construct.language_model.judge import LLMJudge
 from kgplatform.construct.report import Report, ReportSource
 from kgplatform.construct.source import NO_SECTIONS, NO_TEXT, NOT_ENGLISH
 from kgplatform.construct.spread import Stages, annotated
-from kgplatform.construct.tagger import Tagger
 from kgplatform.errors import InputError, NotFoundError, UsageError
 from kgplatform.progress import Progress, SubjectProgress, silent_progress
 from kgplatform.wording import counted
@@ -56,14 +55,14 @@ def compare_judges(
     source = pipeline.open_settings_reports(settings)
     with ExitStack() as open_judges:
         judges = list(_judges(settings, models, source, open_judges))
-        tagger = pipeline.build_tagger(settings.tagger, pipeline.build_lexicon(settings, graph))
+        stages, _ = pipeline.build_stages(settings, judges[0][1], graph)
         left_out: Counter[str] = Counter()
         rejects: list[Reject] = []
         reports, has_all = _first_reports(source, limit, left_out, rejects)
-        sections_by_report = [tuple(tag(report, tagger)) for report in reports]
+        sections_by_report = [tuple(tag(report, stages.tagger_for(report))) for report in reports]
         _require_mentions(sections_by_report)
         annotations = [
-            _annotations(judge, name, reports, tagger, settings.conflicts, progress(f"reports judged by {name}"))
+            _annotations(name, reports, replace(stages, judge=judge), progress(f"reports judged by {name}"))
             for name, judge in judges
         ]
         compared_judges = tuple(_compared_judge(name, judge) for name, judge in judges)
@@ -141,18 +140,16 @@ def _require_mentions(sections_by_report: Sequence[Sequence[Tagged]]) -> None:
         )
 
 
-def _annotations(
-    judge: Judge, name: str, reports: Sequence[Report], tagger: Tagger, conflicts: Conflicts, progress: Progress
-) -> list[Annotation]:
-    """What a judge says of each report. Raises `Refused` where it is a model that answers none."""
+def _annotations(name: str, reports: Sequence[Report], stages: Stages, progress: Progress) -> list[Annotation]:
+    """What the judge of the stages says of each report. Raises `Refused` where it is a model that answers none."""
     annotations: list[Annotation] = []
     try:
-        for annotation in annotated(reports, Stages(tagger, judge, conflicts)):
+        for annotation in annotated(reports, stages):
             if isinstance(annotation, Annotation):
                 annotations.append(annotation)
             progress(len(annotations), len(reports))
-        if isinstance(judge, LLMJudge):
-            judge.require_answers()
+        if isinstance(stages.judge, LLMJudge):
+            stages.judge.require_answers()
     except Refused as error:
         raise Refused(f"{name}: {error.message}", error.hint) from None
     return annotations

@@ -49,17 +49,27 @@ def construction(
     ontologies: list[Ontology] = [lexicon for lexicon in lexicons if isinstance(lexicon, Ontology)]
     if settings.own_words:
         ontologies.append(OpenRelations())
-    name_lexicon = build_lexicon(settings, graph)
-    taggers = [build_tagger(settings.tagger, name_lexicon)]
-    lexicon_hash = {"lexicon": name_lexicon.sha256()}
-    if settings.own_words and settings.tagger.partition(":")[0] == DICTIONARY:
-        other_lexicon = build_lexicon(settings, graph, ANY)
-        taggers.append(build_tagger(settings.tagger, other_lexicon))
-        lexicon_hash["other_lexicon"] = other_lexicon.sha256()
-    stages = Stages(taggers[0], judge, settings.conflicts, taggers[-1] if len(taggers) > 1 else None)
+    stages, lexicon_hash = build_stages(settings, judge, graph)
     return Construction(
         reports, stages, lexicon_hash, ontologies, workers=settings.workers, ray=settings.ray, progress=progress
     )
+
+
+def build_stages(settings: ConstructionSettings, judge: Judge, graph: Graph | None) -> tuple[Stages, dict[str, str]]:
+    """The stages of each report with this judge, and the hashes of their lexicons by parameter.
+
+    With the platform's own terms there are two lexicons: for the chest, and for other regions. Names of the `graph`,
+    where there is one, count as `settings` states. Raises `UsageError` for an unknown tagger, and `InputError`.
+    """
+    chest_lexicon = build_lexicon(settings, graph)
+    chest_tagger = build_tagger(settings.tagger, chest_lexicon)
+    lexicon_hash = {"lexicon": chest_lexicon.sha256()}
+    if not settings.own_words or settings.tagger.partition(":")[0] != DICTIONARY:
+        return Stages(chest_tagger, judge, settings.conflicts), lexicon_hash
+    other_lexicon = build_lexicon(settings, graph, ANY)
+    lexicon_hash["other_lexicon"] = other_lexicon.sha256()
+    other_tagger = build_tagger(settings.tagger, other_lexicon)
+    return Stages(chest_tagger, judge, settings.conflicts, other_tagger), lexicon_hash
 
 
 def open_settings_reports(settings: ConstructionSettings) -> ReportSource:

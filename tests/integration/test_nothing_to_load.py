@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from kgp_loaders.medmkg import MedMKG
+from kgp_loaders.mimic_cxr import NO_IMAGE
 from kgplatform import queries
 from kgplatform.cli import predict
+from kgplatform.construct.source import NO_CONCEPT, NO_SECTIONS, NO_TEXT, NOT_ENGLISH
 from kgplatform.datasets import splits
 from kgplatform.errors import KgpError
 from kgplatform.export.read import Selection, read_triples
@@ -117,11 +121,15 @@ def test_a_relation_that_joins_all_there_is_leaves_nothing_to_predict(
 
 
 def test_the_account_of_a_construction_adds_up(graph: Graph, kgp: Kgp, synthetic_studies_folder: Path) -> None:
-    image_count = (
-        len((synthetic_studies_folder / "mimic-cxr-2.0.0-metadata.csv").read_text(encoding="utf-8").splitlines()) - 1
-    )
+    metadata = (synthetic_studies_folder / "mimic-cxr-2.0.0-metadata.csv").read_text(encoding="utf-8")
+    image_rows = list(csv.DictReader(metadata.splitlines()))
     account = kgp("construct", "run", synthetic_studies_folder, "--json").json
-    assert account["images"] + sum(account["left_out"].values()) == image_count
+    left_out = Counter(account["left_out"])
+    studies_left_out = sum(left_out[reason] for reason in (NO_TEXT, NO_SECTIONS, NOT_ENGLISH, NO_CONCEPT))
+    images_left_out = sum(left_out.values()) - studies_left_out - left_out[NO_IMAGE]
+    assert account["images"] + studies_left_out + images_left_out == len(image_rows)
+    studies = {image["study_id"] for image in image_rows}
+    assert account["images"] + studies_left_out + left_out[NO_IMAGE] == len(studies)
     assert account["images"] == graph.read(queries.get("stats/overview"))[0]["images"]
     assert all(reason for reason in account["left_out"])
     text_run = kgp("construct", "run", synthetic_studies_folder)

@@ -126,6 +126,16 @@ def test_rules_and_models_judge_the_same_reports(compared_settings: Construction
     assert again.agreements == compared.agreements
 
 
+def test_reports_of_other_regions_are_read_with_their_lexicon_as_in_a_construction(
+    compared_settings: ConstructionSettings,
+) -> None:
+    rows = [{"id": exam, "exam": exam, "text": "FINDINGS: There is a mass."} for exam in ("CXR", "CT HEAD")]
+    compared_settings.path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with serving(positive) as server:
+        compared = compare_judges(compared_settings, [f"model@{server.url}"])
+    assert [compared_report.concepts[0].name for compared_report in compared.reports] == ["Lung mass", "Mass"]
+
+
 def test_only_the_first_reports_are_read(compared_settings: ConstructionSettings) -> None:
     with serving() as server:
         compared = compare_judges(compared_settings, [f"m@{server.url}"], limit=2)
