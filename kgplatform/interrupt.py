@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType, TracebackType
 from typing import Final
 
@@ -247,10 +248,24 @@ def ending_workers() -> Iterator[None]:
     try:
         yield
     except BaseException:
+        threading.excepthook = partial(_report_unless_pool_ended, threading.excepthook)
         for child_process in active_children():
             if child_process.pid not in earlier_pids:
                 child_process.terminate()
         raise
+
+
+def _report_unless_pool_ended(
+    report: Callable[[threading.ExceptHookArgs], object], arguments: threading.ExceptHookArgs
+) -> None:
+    """Say nothing where the thread of a pool whose processes were ended finds that its work was cancelled, too: up to
+    Python 3.12 that is an exception there.
+    """
+    from concurrent.futures import InvalidStateError
+
+    is_of_pool = type(arguments.thread).__name__ == "_ExecutorManagerThread"
+    if not (is_of_pool and arguments.exc_type is InvalidStateError):
+        report(arguments)
 
 
 def end_with_parent() -> None:
