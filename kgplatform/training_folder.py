@@ -16,12 +16,14 @@ TRAINERS: Final[Mapping[str, tuple[str, ...]]] = {
     "kgp train links": ("training.safetensors", "checkpoint.json"),
     "kgp train generator": ("training.json",),
     "kgp train retrieval": ("work/training.json", "retrieval.json"),
+    "kgp train images": ("images.json",),
     "kgp train vqa": ("work/base", "work/method", "work/features", "vqa.json"),
 }
 """What tells of a trainer in a folder without the mark, which earlier versions made."""
 MODELS: Final[Mapping[str, str]] = {
     "checkpoint.json": "kgp train links",
     "generator.json": "kgp train generator",
+    "images.json": "kgp train images",
     "retrieval.json": "kgp train retrieval",
     "vqa.json": "kgp train vqa",
 }

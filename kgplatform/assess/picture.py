@@ -34,7 +34,7 @@ class Thumbnails:
         if path not in self._read:
             small_image = self._read[path] = thumbnail(path, self._root) if path else None
             if small_image is None:
-                image_path = radiograph.resolve_image_path(self._root, path) if path else None
+                image_path = radiograph.find_image(self._root, path) if path else None
                 file_exists = image_path is not None and image_path.is_file()
                 self.left_out[UNREADABLE if file_exists else NO_FILE if path else NO_PATH] += 1
         return self._read[path]
@@ -42,7 +42,7 @@ class Thumbnails:
 
 def thumbnail(path: str, root: Path) -> bytes | None:
     """The image below `root` as a small PNG; None where it is missing, not below it, too large, or no image."""
-    image_path = radiograph.resolve_image_path(root, path)
+    image_path = radiograph.find_image(root, path)
     if image_path is None:
         return None
     try:

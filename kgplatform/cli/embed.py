@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform import trained_on
-from kgplatform.cli.output import Json, echo, emit_json, progress
+from kgplatform.cli.output import AnyModality, Json, echo, emit_json, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def embed_command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Remove another model's embeddings, and create the indexes again.")
     ] = False,
+    any_modality: AnyModality = False,
     as_json: Json = False,
 ) -> None:
     """Embed images and concepts' names, so that `kgp search` finds images by text.
@@ -63,7 +64,16 @@ def embed_command(
             from kgp_models.retrieval.encode import open_encoder
 
             encoder = open_encoder(model)
-        outcome = run(graph, encoder, images=images, only=index_part, batch=batch, replace=replace, progress=progress)
+        outcome = run(
+            graph,
+            encoder,
+            images=images,
+            only=index_part,
+            batch=batch,
+            replace=replace,
+            any_modality=any_modality,
+            progress=progress,
+        )
     if as_json:
         emit_json(_document(outcome))
     else:

@@ -11,7 +11,7 @@ import typer
 
 from kgplatform import trained_on
 from kgplatform.cli.construct import parse_views, rejects_document, report_rejects
-from kgplatform.cli.output import Json, echo, emit_json, progress
+from kgplatform.cli.output import AnyModality, Json, echo, emit_json, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def generate_command(
     constrained: Constrained = False,
     lexicon: Lexicon = None,
     construction: Construction = None,
+    any_modality: AnyModality = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only this many images, the first ones.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also append replies to this file of JSON Lines.")] = None,
     llm: ServedModel = None,
@@ -97,7 +98,9 @@ def generate_command(
         make_backend = served(llm, llm_url, remote_consent=remote_consent)
     else:
         make_backend = _checkpoint(model, vision, (beams, max_new_tokens, batch, constrained), ray=ray)
-    studies = _Studies(images, reports, image_only=image_only, views=parse_views(views), limit=limit)
+    studies = _Studies(
+        images, reports, image_only=image_only, views=parse_views(views), limit=limit, any_modality=any_modality
+    )
     names = _EntityNames(lexicon=lexicon or (), construction=construction)
     outcome, selected_inputs = _generate(make_backend, studies, names, out, dry_run=dry_run)
     _report(outcome, selected_inputs.rejects, as_json)
@@ -112,6 +115,7 @@ class _Studies:
     image_only: bool
     views: tuple[str, ...] | None
     limit: int | None
+    any_modality: bool
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,7 @@ def _generate(
             lexicon=names.lexicon,
             construction=names.construction,
             limit=studies.limit,
+            any_modality=studies.any_modality,
             out=out,
             dry_run=dry_run,
             progress=progress("images"),

@@ -48,6 +48,7 @@ STATE_BY_COMMAND: Final[Mapping[str, str]] = {
     "train links": _TRAINING,
     "train generator": _TRAINING,
     "train retrieval": _TRAINING,
+    "train images": _TRAINING,
     "train vqa": _TRAINING,
     "db start": "the server may be starting: `kgp db status` shows its state, and the same command waits for it",
     "db stop": "the server may be stopping: `kgp db status` shows its state, and the same command waits for it",

@@ -24,6 +24,9 @@ SHORT = 16  # the fewest characters of a shortened text
 _CLEARED = "\r\033[K"  # back to the start of the terminal's line, which is then empty
 LOGGERS = ("kgplatform", "kgp_loaders", "kgp_models")  # whose messages a command shows
 
+AnyModality = Annotated[
+    bool, typer.Option("--any-modality", help="Also process DICOM files that are no radiographs (CT, MR …).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 
 

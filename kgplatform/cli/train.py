@@ -151,6 +151,41 @@ def retrieval(
     _report(trained, f"kgp embed --model {out}", as_json)
 
 
+@app.command("images")
+def train_images_command(
+    config: Annotated[
+        Path, typer.Option(metavar="YAML", help="Settings, such as benchmarks/images/settings/offline.yaml.")
+    ],
+    images: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="The folder that the image paths of the graph are relative to.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The model folder. An unfinished training continues; a finished one is not repeated.")
+    ],
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the split, initial values and the order.")] = 42,
+    epochs: Epochs = None,
+    as_json: Json = False,
+) -> None:
+    """Train an image encoder on the concepts and stances of the graph's images, split by patient, and test it.
+
+    Its vectors serve as a backbone (images:FOLDER) of retrieval, VQA and search, and as --vision of a generator.
+    """
+    from kgplatform.cli.ml import needed
+    from kgplatform.connect import open_graph
+
+    with needed("retrieval"):
+        from kgp_models.library.images import train_images
+    with open_graph() as graph:
+        trained = train_images(config, images, out, graph, seed=seed, epochs=epochs, progress=progress)
+    _report(trained, f"kgp predict image FILE --model {out}", as_json)
+
+
 @app.command()
 def vqa(
     config: Annotated[Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/vqa/settings/.")],

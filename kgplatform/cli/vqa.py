@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform import trained_on
-from kgplatform.cli.output import Json, echo, emit_json, format_table, note
+from kgplatform.cli.output import AnyModality, Json, echo, emit_json, format_table, note
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def ask_command(
     graph_images: GraphImages = None,
     lexicon: Lexicon = None,
     own_words: OwnWordsOrTrained = None,
+    any_modality: AnyModality = False,
     as_json: Json = False,
 ) -> None:
     """Answer a question about an image by yes or no, with the part of the graph that was used, and what it counted.
@@ -141,6 +142,7 @@ def ask_command(
             graph_images=graph_images,
             lexicon=lexicon or (),
             own_words=own_words,
+            any_modality=any_modality,
         )
     if as_json:
         emit_json(_reply_document(reply))

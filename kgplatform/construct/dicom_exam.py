@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 from kgplatform import files
 from kgplatform.construct.modality import Exam, Modality, exam_of, modality_of, regions_of
 from kgplatform.errors import InputError
-from kgplatform.radiograph import BLOCK, MAX_BYTES
+from kgplatform.image_limits import BLOCK, MAX_BYTES
 
 SUFFIXES: Final = (".dcm", ".dicom")
 _NAMES: Final = ("StudyDescription", "SeriesDescription", "ProtocolName")

@@ -19,6 +19,7 @@ from kgplatform import queries
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.schema import Stance
+from kgplatform.trained_on import TrainedOn, TrainingImage, from_images
 
 Ids = NDArray[np.int64]
 STANCES: Final = (Stance.POSITIVE.value, Stance.UNCERTAIN.value, Stance.NEGATIVE.value)
@@ -76,6 +77,10 @@ class Knowledge:
             if len(stance_rows)
             else {}
         )
+
+    def image_sources(self) -> TrainedOn:
+        """The data sets of its images, for the record of a model that was trained on them."""
+        return from_images(TrainingImage(image.dataset, image.id, image.subject) for image in self.images)
 
     def without_edges(self) -> Knowledge:
         """The empty graph: a control."""

@@ -67,16 +67,7 @@ def report_pair(kind: str, report: Report, images_root: Path, *, apart: bool) ->
         image_name, image_path = image_path.name, image_path.with_name(f"{image_path.name}.png")
     if radiograph.resolve_image_path(images_root, image_path.as_posix()) is None:  # by a link
         return OUTSIDE
-    full_path = images_root / image_path
-    if kind == "mimic-cxr" and apart:
-        full_path = next(
-            (
-                candidate_path
-                for suffix in radiograph.MIMIC_SUFFIXES
-                if (candidate_path := full_path.with_suffix(suffix)).is_file()
-            ),
-            full_path,
-        )
+    full_path = radiograph.find_image(images_root, image_path.as_posix()) or images_root / image_path
     if kind == "openi" and not full_path.is_file():
         full_path = next((path for path in _names_with_xml(full_path, report.study) if path.is_file()), full_path)
     image_fields = report.image

@@ -11,7 +11,7 @@ from kgplatform.datasets.knowledge import GraphImage
 from kgplatform.datasets.questions import Question, QuestionSet
 from kgplatform.datasets.split_checks import EXAMPLES, CheckCount
 from kgplatform.errors import UsageError
-from kgplatform.radiograph import resolve_image_path
+from kgplatform.radiograph import find_image
 
 
 class AuditedQuestions(NamedTuple):
@@ -90,7 +90,7 @@ def questions_in_graph(
     """
     images, questions = list(images), list(questions)
     subjects = {f"p{image.subject}" for image in images if image.subject}
-    image_paths = [] if folder is None else [resolve_image_path(folder, image.path) for image in images]
+    image_paths = [] if folder is None else [find_image(folder, image.path) for image in images]
     graph_paths = {image_path for image_path in image_paths if image_path is not None and image_path.is_file()}
     question_paths = {question.path for question in questions if question.path.is_file()}
     shared_sizes = {image_path.stat().st_size for image_path in graph_paths} & {

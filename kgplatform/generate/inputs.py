@@ -55,14 +55,46 @@ def inputs(
     ids_by_path: Mapping[str, str],
     views: Sequence[str] | None = None,
     with_reports: bool = True,
+    any_modality: bool = False,
 ) -> GenerationInputs:
     """The images at a path: a data set (MIMIC-CXR, OpenI, IU X-ray), a table of reports with paths of images, a folder
     of pictures, or one picture. `ids_by_path` has the graph's images by their paths: a picture with that path, or with
     the name at its end where that is long enough to tell, is that image. Another one's id is of what is in the file.
 
+    Without `any_modality`, DICOM files whose header states that they are no radiograph are left out.
+
     Raises `InputError` where there is nothing of that kind, where no image is left, and where `reports` has none of
     these images.
     """
+    image_inputs = _all_inputs(images, reports, ids_by_path, views, with_reports)
+    return image_inputs if any_modality else _some(_radiographs(image_inputs, images), images)
+
+
+def _radiographs(image_inputs: GenerationInputs, images: Path) -> GenerationInputs:
+    """The inputs without DICOM files that are no radiographs. Raises `InputError` where `images` itself is one."""
+    rows: list[Input] = []
+    rejects = list(image_inputs.rejects)
+    for image_input in image_inputs.rows:
+        try:
+            if image_input.path is not None:
+                radiograph.require_radiograph(image_input.path)
+        except InputError as error:
+            if image_input.path == images:
+                raise
+            rejects.append(Reject(image_input.path or images, 1, f"{error.message} (--any-modality processes it)"))
+        else:
+            rows.append(image_input)
+    return replace(image_inputs, rows=rows, rejects=rejects)
+
+
+def _all_inputs(
+    images: Path,
+    reports: Path | None,
+    ids_by_path: Mapping[str, str],
+    views: Sequence[str] | None,
+    with_reports: bool,
+) -> GenerationInputs:
+    """The images of every modality."""
     kind = loader_kind(images)
     if kind is not None:
         return _some(_dataset_inputs(open_reports(kind, images, views), images, reports, with_reports), images)
@@ -174,7 +206,7 @@ def _dataset_inputs(
             rejects.append(source_report)
             continue
         relative_path = source_report.image.get("path")
-        image_path = None if relative_path is None else radiograph.resolve_image_path(base_folder, relative_path)
+        image_path = None if relative_path is None else radiograph.find_image(base_folder, relative_path)
         sections = sections_by_key.get(source_report.study) or (source_report.sections if with_reports else {})
         image_inputs.append(Input(source_report.image_id, image_path, source_report.image, sections))
     is_credentialed = source.credentialed or reports_path is not None  # of another file it is not known

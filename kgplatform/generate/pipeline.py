@@ -37,6 +37,7 @@ def generate_from(
     limit: int | None = None,
     out: Path | None = None,
     dry_run: bool = False,
+    any_modality: bool = False,
     progress: Progress = no_progress,
     log_rejects: Callable[[GenerationInputs], None] = lambda _: None,
 ) -> tuple[GenerationOutcome, GenerationInputs]:
@@ -44,12 +45,18 @@ def generate_from(
 
     `make_backend` makes the generator when the images are known, and with them whether an agreement binds their
     reports (`GenerationInputs.credentialed`). Entities are linked by the names that `construction` looks for (a
-    ``construct.yaml`` or its folder; without it the one in the folder of the images), and by those of `lexicon`.
+    ``construct.yaml`` or its folder; without it the one in the folder of the images), and by those of `lexicon`. DICOM
+    files that are no radiographs are processed with `any_modality` only.
     `log_rejects` hears of the inputs that cannot be used before the work begins. Returns what was done and the inputs.
     Raises `InputError` and `UsageError`.
     """
     selected_inputs = inputs(
-        images, reports, ids_by_path=images_by_path(graph), views=views, with_reports=not image_only
+        images,
+        reports,
+        ids_by_path=images_by_path(graph),
+        views=views,
+        with_reports=not image_only,
+        any_modality=any_modality,
     )
     log_rejects(selected_inputs)
     with_report = sum(bool(input_row.sections) for input_row in selected_inputs.rows)

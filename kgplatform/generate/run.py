@@ -22,7 +22,7 @@ from kgplatform.ingest import name_run, prepare
 from kgplatform.load import Load, PreparedBatch, merge
 from kgplatform.progress import Progress, no_progress
 from kgplatform.survey import validate_batch
-from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, training_data_warnings
+from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, training_data_kind, training_data_warnings
 from kgplatform.triplets.text import Triplet, report_text
 
 IDS_PER_QUERY: Final = 10_000  # ids in a query for what is done
@@ -155,6 +155,7 @@ def _load(graph: Graph, run_id: str, writer: Writer, extends: bool) -> Load:
         "version": VERSION,
         "parameters": json.dumps(writer.parameters, sort_keys=True),
         "trained_on": [data_set.name for data_set in writer.backend.trained_on],
+        "training_data": training_data_kind(writer.backend.trained_on),
     }
     load = Load(graph, run_id, properties, merge, extends=extends)
     load.position = load.begin()  # what is done is skipped by image, not by row

@@ -15,11 +15,12 @@ from kgplatform.generate.backend import Backend, GeneratorReply
 from kgplatform.generate.grounding import Grounding
 from kgplatform.generate.inputs import Input
 from kgplatform.schema import CONCEPT_ID, Stance
+from kgplatform.trained_on import training_data_kind
 from kgplatform.triplets.linking import ConceptLink
 from kgplatform.triplets.text import Relation, Triplet
 
 KIND: Final = "generate"
-VERSION: Final = 1  # raised when the same replies would give another graph
+VERSION: Final = 2  # raised when the same replies would give another graph
 PRESENCE: Final = {Stance.POSITIVE: "present", Stance.NEGATIVE: "absent", Stance.UNCERTAIN: "uncertain"}
 IMAGE_ONLY, WITH_REPORT, REPORT_ONLY = "image", "image and report", "report"
 
@@ -74,7 +75,12 @@ class Writer:
         input_mode = WITH_REPORT if report_grounding is not None else IMAGE_ONLY
         if reply.request.image is None:
             input_mode = REPORT_ONLY
-        run_marks = {"model": self.backend.name, "settings": self.settings, "mode": input_mode}
+        run_marks = {
+            "model": self.backend.name,
+            "settings": self.settings,
+            "mode": input_mode,
+            "training_data": training_data_kind(self.backend.trained_on),
+        }
         ungrounded_triplets = []
         for triplet, score in reply.triplets:
             if triplet.head == triplet.tail:

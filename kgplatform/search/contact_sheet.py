@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError
 from kgplatform.files import MARK, has_program_mark, replacing
-from kgplatform.radiograph import resolve_image_path
+from kgplatform.radiograph import find_image
 from kgplatform.search.search import Hit
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def draw_sheet(hits: Sequence[Hit], root: Path) -> tuple[Image, int]:
 
 
 def _thumbnail(hit: Hit, root: Path) -> Image | None:
-    image_path = None if hit.path is None else resolve_image_path(root, hit.path)
+    image_path = None if hit.path is None else find_image(root, hit.path)
     if image_path is None:
         return None
     try:

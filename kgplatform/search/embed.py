@@ -22,11 +22,11 @@ from kgplatform.graph import Graph, Transaction
 from kgplatform.ingest import constrain, name_run
 from kgplatform.load import take_lock
 from kgplatform.progress import Progress, SubjectProgress, silent_progress
-from kgplatform.radiograph import resolve_image_path
+from kgplatform.radiograph import find_image, require_radiograph
 from kgplatform.search import index
 from kgplatform.search.encoder import Encoder
 from kgplatform.search.index import EmbeddingState, EncoderIdentity, Part
-from kgplatform.trained_on import TrainedOn
+from kgplatform.trained_on import TrainedOn, training_data_kind
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -82,9 +82,11 @@ def embed(
     only: Part | None = None,
     batch: int = BATCH,
     replace: bool = False,
+    any_modality: bool = False,
     progress: SubjectProgress = silent_progress,
 ) -> EmbeddingOutcome:
-    """Embed what has no embedding of this model: images below the folder `images` and names of concepts.
+    """Embed what has no embedding of this model: images below the folder `images` and names of concepts. DICOM files
+    that are no radiographs are embedded with `any_modality` only.
 
     Raises, before it embeds, `UsageError` where the model or the folder for it is missing, `InputError` where
     none of the images is there, and `KgpError` where another model's embeddings are there and are not to be replaced.
@@ -107,7 +109,8 @@ def embed(
             part_state.nodes - part_state.readable,
         )
         if _has_something(part_state, is_required=only is not None or part_state.part is Part.IMAGES):
-            work_list.append((part_state.part, _left(graph, part_state, model, images, outcome.problems)))
+            rows = _left(graph, part_state, model, images, outcome.problems)
+            work_list.append((part_state.part, rows if any_modality else _radiographs(rows, outcome.problems)))
     index.tidy(graph)
     is_running = (
         any(part_rows for _, part_rows in work_list)
@@ -209,7 +212,7 @@ def _left(
         )
     present_rows: list[tuple[Row, Path | None]] = []
     for node_row in node_rows:
-        image_path = resolve_image_path(images_folder, node_row[1])
+        image_path = find_image(images_folder, node_row[1])
         if image_path is not None and image_path.is_file():
             present_rows.append((node_row, image_path))
         else:
@@ -222,6 +225,22 @@ def _left(
         problem = f"none of the {counted(len(node_rows), image_kind)} is here; the first, {first_key}: {first_problem}"
         raise InputError(problem, "Give the folder that the image paths are relative to.", path=images_folder)
     return present_rows
+
+
+def _radiographs(
+    rows: Sequence[tuple[Row, Path | None]], problems: list[tuple[str, str]]
+) -> list[tuple[Row, Path | None]]:
+    """The rows whose image is no DICOM file of another modality; the others go to `problems`."""
+    radiograph_rows: list[tuple[Row, Path | None]] = []
+    for node_row, image_path in rows:
+        try:
+            if image_path is not None:
+                require_radiograph(image_path)
+        except InputError as error:
+            problems.append((node_row[0], f"{error.message} (--any-modality embeds it)"))
+        else:
+            radiograph_rows.append((node_row, image_path))
+    return radiograph_rows
 
 
 def _status(graph: Graph, run_id: str) -> str | None:
@@ -243,6 +262,7 @@ def _begin(graph: Graph, model: EncoderIdentity, outcome: EmbeddingOutcome) -> N
         "version": VERSION,
         "parameters": "{}",
         "trained_on": [data_set.name for data_set in outcome.trained_on],
+        "training_data": training_data_kind(outcome.trained_on),
     }
     [answer] = graph.write(queries.get("embed/begin"), run=run_id, properties=properties).records
     if answer["was"] == "undoing":

@@ -30,13 +30,13 @@ from kgplatform.construct.modality import CHEST_RADIOGRAPH
 from kgplatform.construct.report import MORE_IMAGES, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
-from kgplatform.radiograph import MIMIC_SUFFIXES
 
 DATASET: Final = "MIMIC-CXR"
 PHANTOM: Final = "Phantom"
 VIEWS: Final = ("AP",)
 REPORT_ROOTS: Final = (Path(), Path("mimic-cxr-reports"), Path("reports"))
 NO_IMAGE: Final = "studies without such an image"
+SUFFIXES: Final = (".jpg", ".png", ".dcm")  # of MIMIC-CXR-JPG and MIMIC-CXR, the first that exists
 MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has about 20 kB
 
 _TABLE: Final = re.compile(r"mimic-cxr-[0-9.]+-(metadata|split)\.csv(\.gz)?")
@@ -245,9 +245,7 @@ class MIMICCXR:
     def _image_path(self, image: _Image) -> str:
         """The image's path below the folder: as it exists there, otherwise as MIMIC-CXR-JPG names it."""
         base_path = image.folder / f"s{image.study}" / image.dicom
-        suffix = next(
-            (suffix for suffix in MIMIC_SUFFIXES if (self.folder / f"{base_path}{suffix}").is_file()), MIMIC_SUFFIXES[0]
-        )
+        suffix = next((suffix for suffix in SUFFIXES if (self.folder / f"{base_path}{suffix}").is_file()), SUFFIXES[0])
         return f"{base_path.as_posix()}{suffix}"
 
 

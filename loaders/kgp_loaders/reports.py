@@ -46,7 +46,7 @@ from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
 from kgplatform.files import open_regular_file, require_file
-from kgplatform.radiograph import resolve_image_path
+from kgplatform.radiograph import find_image
 from kgplatform.schema import image_id
 
 logger = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ class Reports:
 
     def _image_exam(self, image_path: str) -> Exam:
         """What the header of the image states, where it is a DICOM file below the table's folder."""
-        dicom_path = resolve_image_path(self.path.parent, image_path)
+        dicom_path = find_image(self.path.parent, image_path)
         if dicom_path is None or not is_dicom_file(dicom_path):
             return UNKNOWN
         exam = exam_of_dicom(dicom_path)

@@ -221,7 +221,7 @@ def test_an_empty_folder_and_one_of_other_images_are_errors_after_others_were_em
 
 def test_a_model_of_synthetic_images_warns_of_others(unembedded_graph: Graph, embedding_image_root: Path) -> None:
     encoder = FakeEncoder()
-    encoder.trained_on = trained_on.from_names(["Phantom"])
+    encoder.trained_on = (trained_on.DataSet("Phantom", True),)
     outcome = embed_images(unembedded_graph, embedding_image_root, encoder)
     [warning] = outcome.warnings
     assert f"{IMAGES} of the {IMAGES} images are not known to be synthetic" in warning

@@ -92,7 +92,7 @@ def _requested_ids(backend: Fake) -> list[str]:
 
 def test_a_generator_of_synthetic_images_warns_of_others_on_the_run_too(graph: Graph) -> None:
     backend = Fake(REPLIES_BY_IMAGE)
-    backend.trained_on = trained_on.from_names(["Phantom"])
+    backend.trained_on = (trained_on.DataSet("Phantom", True),)
     outcome = generate_triplets(graph, generation_inputs("2"), writer(backend))
     [warning] = outcome.warnings
     assert "trained on synthetic images only (Phantom), and the image is not known to be synthetic" in warning

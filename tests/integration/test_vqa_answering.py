@@ -113,7 +113,7 @@ class TestFlags:
     def test_a_model_of_synthetic_studies_refuses_what_it_does_not_know(
         self, answerer: Answerer, vqa_answering_folder: Path, question_text: str, message: str, hint: str
     ) -> None:
-        synthetic_model = replace(answerer.model, trained_on=trained_on.from_names(["Phantom"]))
+        synthetic_model = replace(answerer.model, trained_on=(trained_on.DataSet("Phantom", True),))
         for image_path in (vqa_answering_folder / "asked" / "0.png", None):
             with pytest.raises(InputError, match=message) as raised:
                 Answerer(synthetic_model, answerer.graph).ask(image_path, question_text)
@@ -122,7 +122,7 @@ class TestFlags:
     def test_words_that_a_model_of_synthetic_studies_does_not_read_are_a_flag(
         self, answerer: Answerer, vqa_answering_folder: Path
     ) -> None:
-        synthetic_model = replace(answerer.model, trained_on=trained_on.from_names(["Phantom"]))
+        synthetic_model = replace(answerer.model, trained_on=(trained_on.DataSet("Phantom", True),))
         reply = Answerer(synthetic_model, answerer.graph).ask(
             vqa_answering_folder / "asked" / "0.png", "Is there a huge calcified effusion?"
         )
@@ -168,7 +168,7 @@ class TestFlags:
                 answerer.ask(vqa_answering_folder / "asked" / "0.png", question_text)
 
     def test_an_image_that_is_not_synthetic_is_warned_of(self, answerer: Answerer, vqa_answering_folder: Path) -> None:
-        synthetic_model = replace(answerer.model, trained_on=trained_on.from_names(["Phantom"]))
+        synthetic_model = replace(answerer.model, trained_on=(trained_on.DataSet("Phantom", True),))
         reply = Answerer(synthetic_model, answerer.graph).ask(
             vqa_answering_folder / "asked" / "0.png", "Is there effusion?"
         )

@@ -123,10 +123,10 @@ class TestCommands:
             ).code
             == 2
         )
-        assert (reply_document["trained_on"], reply_document["warnings"]) == (
-            [{"name": "Phantom", "synthetic": True}],
-            [],
-        )
+        [data_set] = reply_document["trained_on"]
+        assert (data_set["name"], data_set["synthetic"], data_set["licence"]) == ("Phantom", True, "Apache-2.0")
+        assert data_set["images"] > 0
+        assert reply_document["warnings"] == []
         model_options = ("--model", tmp_path / "model")
         failed_run = kgp("ask", tmp_path / "none.png", "Is there a pneumothorax?", *model_options)
         assert (failed_run.code, failed_run.out) == (1, "")

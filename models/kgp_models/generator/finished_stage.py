@@ -71,7 +71,9 @@ def _validate(work: Work, training_studies: Sequence[Study], stage_checkpoint: G
 def stage_description(work: Work, training_studies: Sequence[Study], data_hash: str) -> dict[str, Any]:
     """What it was trained on; weights that were there before the training are of data that nobody states."""
     only_own_weights = work.settings.language_model == SMALL and work.settings.vision == SMALL
-    stated_sources = trained_on.from_names(study.dataset for study in training_studies)
+    stated_sources = trained_on.from_images(
+        trained_on.TrainingImage(study.dataset, study.id, study.subject) for study in training_studies
+    )
     return {
         "data_sha256": data_hash,
         "trained_on": trained_on.document(

@@ -66,6 +66,7 @@ class Study:
     sentences: tuple[Sentence, ...] = field(repr=False)
     image_triplets: tuple[Triplet, ...] | None = None
     dataset: str = ""
+    subject: str = ""  # the patient, where it is known
 
     def record(self, sentence_numbers: Collection[int] | None = None, same: Callable[[str], str] = entity) -> Record:
         """The record with these sentences, by number; all by default. `same` maps an entity to what it means.
@@ -184,7 +185,12 @@ def read_studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
         image_triplets = None if triplets_by_study is None else triplets_by_study.get(_study_name(report.study), ())
         graph_studies.append(
             Study(
-                report.image_id, image_path, by_sentence(study_graph), image_triplets, report.image.get("dataset", "")
+                report.image_id,
+                image_path,
+                by_sentence(study_graph),
+                image_triplets,
+                report.image.get("dataset", ""),
+                report.image.get("subject_id", ""),
             )
         )
     for reject_kind, rejects in rejects_by_kind.items():

@@ -43,6 +43,7 @@ def ask(
     graph_images: Path | None = None,
     lexicon: Sequence[Path] = (),
     own_words: bool | None = None,
+    any_modality: bool = False,
 ) -> VQAReply:
     """Answer a yes/no question about a radiograph, or without one (None), with the graph's knowledge.
 
@@ -50,8 +51,8 @@ def ask(
     backbone is, if it has moved (KIND:FOLDER), and `graph_images` the folder that the paths of the graph's images begin
     in. Concepts of the question are recognised by the names of the graph and of `lexicon`, and with `own_words` by the
     platform's words for findings (None: as in the model's training). The answer has its probability, the edges that
-    counted, and warnings. Raises `InputError` for an image that cannot be read and for what
-    is no yes/no question.
+    counted, and warnings. Raises `InputError` for an image that cannot be read, for a DICOM file that is no radiograph
+    (unless `any_modality`), and for what is no yes/no question.
     """
     loaded_model = checkpoint.load_vqa_model(checkpoint.SHIPPED if model is None else model, backbone)
     answerer = Answerer(
@@ -60,5 +61,6 @@ def ask(
         images=graph_images,
         lexicon=tuple(lexicon),
         own_words=loaded_model.own_words if own_words is None else own_words,
+        any_modality=any_modality,
     )
     return answerer.ask(None if image is None else Path(image), question)

@@ -31,7 +31,8 @@ from kgplatform.datasets.pair_source import Pair
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import InputError, UsageError
 from kgplatform.progress import SubjectProgress, silent_progress
-from kgplatform.radiograph import resolve_image_path
+from kgplatform.radiograph import find_image
+from kgplatform.trained_on import TrainingImage
 
 logger = logging.getLogger(__name__)
 NEW: Final = "new"  # a small backbone with random weights
@@ -159,7 +160,7 @@ def _training_graph(
     if inputs.knowledge is None or inputs.images is None:
         raise UsageError(f"{settings.method} reads the graph", "Give the folder of its images: --images DIR.")
     knowledge = inputs.knowledge
-    candidate_paths = {image.id: resolve_image_path(inputs.images, image.path) for image in knowledge.images}
+    candidate_paths = {image.id: find_image(inputs.images, image.path) for image in knowledge.images}
     existing_paths = {
         image: image_path
         for image, image_path in candidate_paths.items()
@@ -218,8 +219,10 @@ def save_tested_model(
     data_hashes = {"pairs": f"{pairs.kind}, protocol {pairs.protocol}, sha256 {pairs.sha256}", "seed": str(seed)}
     if knowledge is not None:
         data_hashes["graph"] = f"sha256 {knowledge.sha256}"
-    pair_sources = provenance.from_names(pair.dataset for pair in pairs.parts["train"])
-    graph_sources = provenance.from_names(image.dataset for image in knowledge.images) if knowledge is not None else ()
+    pair_sources = provenance.from_images(
+        TrainingImage(pair.dataset, pair.image, pair.subject) for pair in pairs.parts["train"]
+    )
+    graph_sources = knowledge.image_sources() if knowledge is not None else ()
     model.backbone.trained_on = provenance.merge_trained_on(model.backbone.trained_on, pair_sources, graph_sources)
     figures = {"epochs": model.tuned.epochs, "validation recall": round(model.tuned.best, 4)}
     for direction, scores in model.test.items():

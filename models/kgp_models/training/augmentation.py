@@ -13,13 +13,15 @@ SCALE: Final = 0.05  # share by which it is made smaller or larger
 LIGHT: Final = 0.1  # standard deviation, where black is -1 and white 1; also of the contrast
 
 
-def varied(grey: Tensor, rng: torch.Generator) -> Tensor:
+def varied(grey: Tensor, rng: torch.Generator, amount: float = 1.0) -> Tensor:
     """Grey pictures (B, 1, size, size), 0 to 255, turned, scaled and moved a little, made lighter or darker, each at
-    random; from -1 to 1, or a little beyond. Never mirrored, as a finding's side counts.
+    random; from -1 to 1, or a little beyond. Never mirrored, as a finding's side counts. `amount` multiplies how much.
     """
     image_count = len(grey)
-    turn_angle, scale_change = (torch.rand(2, image_count, generator=rng) * 2 - 1) * torch.tensor([[TURN], [SCALE]])
-    offsets = (torch.rand(2, image_count, generator=rng) * 2 - 1) * (2 * SHIFT)
+    turn_angle, scale_change = (
+        (torch.rand(2, image_count, generator=rng) * 2 - 1) * torch.tensor([[TURN], [SCALE]]) * amount
+    )
+    offsets = (torch.rand(2, image_count, generator=rng) * 2 - 1) * (2 * SHIFT * amount)
     cosine, sine = torch.cos(turn_angle) * (1 + scale_change), torch.sin(turn_angle) * (1 + scale_change)
     transforms = torch.stack(
         [torch.stack([cosine, -sine, offsets[0]], 1), torch.stack([sine, cosine, offsets[1]], 1)], 1
@@ -28,5 +30,5 @@ def varied(grey: Tensor, rng: torch.Generator) -> Tensor:
     pixels = nn.functional.grid_sample(
         grey.float() / 127.5 - 1.0, sampling_grid, padding_mode="border", align_corners=False
     )
-    contrast, brightness = (torch.randn(image_count, 1, 1, 1, generator=rng) * LIGHT for _ in range(2))
+    contrast, brightness = (torch.randn(image_count, 1, 1, 1, generator=rng) * LIGHT * amount for _ in range(2))
     return pixels * (1.0 + contrast) + brightness

@@ -32,7 +32,7 @@ from kgplatform.datasets.questions import Question
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.graph_names import concept_hint
-from kgplatform.radiograph import resolve_image_path
+from kgplatform.radiograph import find_image
 from kgplatform.trained_on import TrainedOn, is_synthetic
 from kgplatform.vqa import live
 from kgplatform.vqa.closed import Form, validate_question
@@ -79,7 +79,8 @@ class VQAReply:
 
 class Answerer:
     """Answers questions with a model and a graph. `images` is where the paths of the graph's images begin, None where
-    they are not available; `lexicon` names concepts in addition to the graph's names.
+    they are not available; `lexicon` names concepts in addition to the graph's names. A question about a DICOM file
+    that is no radiograph is answered with `any_modality` only.
     """
 
     def __init__(
@@ -90,7 +91,9 @@ class Answerer:
         images: Path | None = None,
         lexicon: Sequence[Path] = (),
         own_words: bool = False,
+        any_modality: bool = False,
     ) -> None:
+        self._any_modality = any_modality
         self.model, self.graph, self.images = model, graph, images
         self._lacks_lexicon = bool(model.lexicon) and not lexicon
         self._tagger = QuestionTagger(graph, lexicon, own_words=own_words)
@@ -231,6 +234,8 @@ class Answerer:
 
     def _image(self, image_path: Path | None, flags: list[str]) -> _ImageInput:
         if image_path is not None:
+            if not self._any_modality:
+                radiograph.require_radiograph(image_path)
             radiograph.read_radiograph(image_path, radiograph.LEAST_SIDE, blank=False)
             return _ImageInput(
                 str(image_path), encode_images(self.model.backbone, {str(image_path): image_path}), has_image=True
@@ -282,7 +287,7 @@ class _Local:
         self.pictures = torch.zeros(len(self.knowledge.images), vector_width)
         self.pictured = torch.zeros(len(self.knowledge.images), dtype=torch.bool)
         for image_number, image in enumerate(self.knowledge.images):
-            image_path = None if image_folder is None else resolve_image_path(image_folder, image.path)
+            image_path = None if image_folder is None else find_image(image_folder, image.path)
             if image_path is not None and image_path.is_file():
                 try:
                     images = encode_images(towers, {image.id: image_path}, regions=False)

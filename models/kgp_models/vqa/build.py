@@ -60,10 +60,10 @@ class VQAInputs:
         """The data sets of the training: those of the towers, of the questions, and of the graph's images, where
         available.
         """
-        question_sources = trained_on.from_names(question.dataset for question in self.questions.parts["train"])
-        graph_sources = (
-            trained_on.from_names(image.dataset for image in self.knowledge.images) if self.images is not None else ()
+        question_sources = trained_on.from_images(
+            trained_on.TrainingImage(question.dataset, question.image) for question in self.questions.parts["train"]
         )
+        graph_sources = self.knowledge.image_sources() if self.images is not None else ()
         return trained_on.merge_trained_on(towers.trained_on, question_sources, graph_sources)
 
 

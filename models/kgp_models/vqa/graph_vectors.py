@@ -17,7 +17,7 @@ from kgp_models.vqa.evidence import ImageEvidence
 from kgp_models.vqa.tower_features import Images, encode_images, encode_text_vectors
 from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.progress import Progress, no_progress
-from kgplatform.radiograph import resolve_image_path
+from kgplatform.radiograph import find_image
 
 logger = logging.getLogger(__name__)
 STANCE_WORDS: Final = ("shows", "may show", "does not show")  # in the order of `STANCES`
@@ -62,9 +62,7 @@ def graph_vectors(
         torch.zeros(len(knowledge.images), vector_width),
         torch.zeros(len(knowledge.images), dtype=torch.bool),
     )
-    candidate_paths = (
-        {} if folder is None else {image.id: resolve_image_path(folder, image.path) for image in knowledge.images}
-    )
+    candidate_paths = {} if folder is None else {image.id: find_image(folder, image.path) for image in knowledge.images}
     existing_paths = {
         image: image_path
         for image, image_path in candidate_paths.items()

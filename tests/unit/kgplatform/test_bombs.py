@@ -77,23 +77,20 @@ def test_grey_of_16_bits_is_stretched_the_same_in_bands(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"])
-def test_a_dicom_file_without_its_decoder_says_which_is_missing(tmp_path: Path, syntax: str) -> None:
+def test_a_dicom_file_without_its_decoder_says_which_is_missing(
+    tmp_path: Path, syntax: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pydicom.pixels.decoders.base import Decoder
+
     bomb_files.write_inconsistent_dicom(tmp_path / "a.dcm", bomb_files.J2K, 8, 8, b"\0" * 64)
     dicom_path = tmp_path / "a.dcm"
     dicom_path.write_bytes(
         dicom_path.read_bytes().replace(bomb_files.J2K.encode(), syntax.encode())
     )  # of the same length
-    with pytest.raises(InputError, match="no decoder for this DICOM file is installed") as raised:
+    monkeypatch.setattr(Decoder, "is_available", False)
+    with pytest.raises(InputError, match="no decoder is installed") as raised:
         radiograph.read_radiograph(dicom_path)
     assert "decompress" in raised.value.hint
-
-
-def test_a_colour_image_is_named_as_such(tmp_path: Path) -> None:
-    bomb_files.write_inconsistent_dicom(
-        tmp_path / "a.dcm", bomb_files.NATIVE, 8, 8, b"\0" * 192, SamplesPerPixel=3, BitsAllocated=8
-    )
-    with pytest.raises(InputError, match="a colour image"):
-        radiograph.read_radiograph(tmp_path / "a.dcm")
 
 
 def test_files_are_regular_bounded_and_there(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -15,22 +16,52 @@ from kgp_models.vqa import checkpoint as answerers
 from kgplatform import trained_on
 from kgplatform.generate.inputs import GenerationInputs, Input
 from kgplatform.generate.run import _warnings
-from kgplatform.trained_on import NOT_STATED, UNKNOWN, DataSet, is_synthetic
+from kgplatform.trained_on import NOT_STATED, UNKNOWN, DataSet, TrainingImage, is_synthetic
 
 SYNTHETIC = (DataSet("Phantom", True),)
 REAL = (DataSet("MIMIC-CXR", False),)
 
 
-def test_data_sets_by_name() -> None:
-    assert trained_on.from_names(["phantom", "Phantom", "", "VQA-RAD"]) == (*SYNTHETIC, DataSet("VQA-RAD", False))
+def test_data_sets_of_images_with_what_was_used_of_them() -> None:
+    images = [
+        TrainingImage("phantom", "a", "p1"),
+        TrainingImage("Phantom", "b", "p1"),
+        TrainingImage("Phantom", "b", "p1"),
+        TrainingImage("VQA-RAD", "c"),
+        TrainingImage("", "d"),
+    ]
+    hashed = [hashlib.sha256(names.encode()).hexdigest() for names in ("a\nb", "c")]
+    assert trained_on.from_images(images) == (
+        DataSet("Phantom", True, 2, 1, "Apache-2.0", hashed[0]),
+        DataSet("VQA-RAD", False, 1, None, "CC0 1.0", hashed[1]),
+    )
+    assert trained_on.from_images(reversed(images)) == trained_on.from_images(images)
+
+
+def test_several_trainings_name_each_data_set_once_by_its_largest_part() -> None:
+    large, small = DataSet("OpenI", False, 9), DataSet("OpenI", False, 4)
+    assert trained_on.merge_trained_on((small,), SYNTHETIC, (large,)) == (large, *SYNTHETIC)
+    assert trained_on.merge_trained_on((large,), SYNTHETIC, (small,)) == (large, *SYNTHETIC)
     assert trained_on.merge_trained_on(REAL, SYNTHETIC, REAL) == (*REAL, *SYNTHETIC)
+
+
+def test_training_data_in_words() -> None:
     assert (
         trained_on.describe_trained_on((*SYNTHETIC, *UNKNOWN))
         == "Phantom (synthetic), unknown (not known whether synthetic)"
     )
+    stated = DataSet("OpenI", False, 4_100, 2_068, "CC BY-NC-ND 4.0 (believed)", "0" * 64)
+    assert (
+        trained_on.describe_trained_on((stated,))
+        == "OpenI (real, 4,100 images of 2,068 subjects, CC BY-NC-ND 4.0 (believed))"
+    )
+    assert trained_on.describe_trained_on(()) == "not stated"
+    kinds = [(SYNTHETIC, "synthetic"), (REAL, "real"), ((*SYNTHETIC, *REAL), "synthetic and real"), ((), "unknown")]
+    for data_sets, kind in (*kinds, ((*SYNTHETIC, *UNKNOWN), "unknown")):
+        assert trained_on.training_data_kind(data_sets) == kind
 
 
-@pytest.mark.parametrize("stated", [SYNTHETIC, REAL, UNKNOWN, ()])
+@pytest.mark.parametrize("stated", [SYNTHETIC, REAL, UNKNOWN, (), (DataSet("OpenI", False, 9, 4, "CC0 1.0", "ab"),)])
 def test_what_is_written_is_read(stated: trained_on.TrainedOn) -> None:
     description = json.loads(json.dumps({"trained_on": trained_on.document(stated)}))
     assert trained_on.read_trained_on(description) == stated

@@ -21,7 +21,6 @@ from kgp_models.generator.projector import Projector
 from kgp_models.towers import vision as vision_of
 from kgplatform.errors import InputError
 from kgplatform.generate.backend import GenerationRequest
-from kgplatform.trained_on import from_names
 from tests import generators
 from tests.unit.models.towers.test_vision import HostileVisionPickle, save_clip_vision
 
@@ -46,7 +45,11 @@ def test_what_is_saved_is_loaded(tiny_generator_folder: Path, tmp_path: Path) ->
         checkpoint.vision, data=checkpoint.about["data_sha256"], figures=checkpoint.about["figures"],
         trained_on=checkpoint.trained_on,
     )  # fmt: skip
-    assert checkpoint.trained_on == from_names(["Phantom"]), "the training states its data"
+    [data_set] = checkpoint.trained_on
+    assert (data_set.name, data_set.synthetic, data_set.licence) == ("Phantom", True, "Apache-2.0")
+    assert data_set.images is not None
+    assert data_set.subjects is not None
+    assert data_set.sha256 is not None
     reloaded = load_generator(tmp_path / "g")
     reloaded_weights = reloaded.model.state_dict()
     assert all(

@@ -1,0 +1,1 @@
+"""Benchmarks of image encoders on real radiographs."""

@@ -1,0 +1,214 @@
+"""A whole training of an image encoder: pictures, classifier, training, calibration, reference and test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kgp_models.images.calibrate import fit_calibration
+from kgp_models.images.examples import ImageExamples, Link
+from kgp_models.images.metrics import (
+    Array,
+    Interval,
+    auc_by_link,
+    expected_calibration_error,
+    macro_auc,
+    negative_log_likelihood,
+    with_interval,
+)
+from kgp_models.images.model import Calibration, ImageModel, LinkClassifier, image_outputs
+from kgp_models.images.settings import ImageSettings
+from kgp_models.images.train import TrainedClassifier, class_logits, train_classifier
+from kgp_models.retrieval.inputs import read_pictures
+from kgp_models.towers.backbone import Backbone
+from kgp_models.training.reference_vectors import ReferenceVectors
+from kgp_models.training.training_state import claim
+from kgplatform.errors import InputError
+from kgplatform.progress import SubjectProgress, silent_progress
+from kgplatform.trained_on import merge_trained_on
+
+WORK: Final = "work"
+TRAIN, VALIDATION, TEST = "train", "validate", "test"
+
+
+@dataclass(frozen=True, eq=False)
+class PartOutputs:
+    """What a model makes of a part's images that can be read: vectors, logits, and the targets."""
+
+    examples: ImageExamples
+    vectors: Tensor
+    logits: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedImages:
+    """A trained encoder, its training, and its outputs by part."""
+
+    model: ImageModel
+    trained: TrainedClassifier
+    outputs: Mapping[str, PartOutputs]
+
+
+def train_image_model(
+    settings: ImageSettings,
+    backbone: Backbone,
+    spec: str,
+    parts: Mapping[str, ImageExamples],
+    folder: Path,
+    seed: int,
+    progress: SubjectProgress = silent_progress,
+) -> TrainedImages:
+    """Train the image tower of a backbone, which `spec` names, on the images of the training part; the epoch is chosen
+    and probabilities are fitted on the validation part. `folder` keeps pictures and the state of the training.
+
+    Raises `InputError` where too few images have a link, none can be read, or `folder` has another training.
+    """
+    links = parts[TRAIN].frequent_links(settings.least, settings.stances)
+    if not links:
+        hint = "Load more reports or images, or lower `least` in the settings."
+        raise InputError(f"no link is that of {settings.least} training images", hint)
+    claim(
+        folder,
+        {
+            "settings": settings.as_dict(),
+            "backbone": backbone.kind,
+            "images": {part: examples.sha256 for part, examples in parts.items()},
+            "seed": seed,
+        },
+    )
+    readable: dict[str, tuple[ImageExamples, Tensor]] = {}
+    for part, examples in parts.items():
+        if not examples.images:
+            continue
+        paths = [image.path for image in examples.images]
+        pictures = read_pictures(paths, backbone.picture, folder, progress(f"images, {part}"), part=part)
+        readable[part] = examples.select(list(pictures.readable)), pictures.values
+    classifier = make_classifier(backbone, readable[TRAIN][0], links, settings.dropout, seed)
+    nothing = torch.empty(0, 1, backbone.picture.size, backbone.picture.size, dtype=torch.uint8)
+    validation_examples, validation_pictures = readable.get(VALIDATION, (ImageExamples([]), nothing))
+    targets = {
+        part: torch.from_numpy(examples.targets(links))
+        for part, examples in ((TRAIN, readable[TRAIN][0]), (VALIDATION, validation_examples))
+    }
+    trained = train_classifier(
+        classifier,
+        backbone.picture,
+        (readable[TRAIN][1], validation_pictures),
+        (targets[TRAIN], targets[VALIDATION]),
+        settings,
+        folder,
+        seed,
+        readable[TRAIN][0].sha256,
+        progress("training"),
+    )
+    outputs = {
+        part: PartOutputs(
+            examples,
+            *image_outputs(trained.classifier, backbone.picture, grey, progress(f"vectors, {part}")),
+            torch.from_numpy(examples.targets(links)),
+        )
+        for part, (examples, grey) in readable.items()
+    }
+    validation = outputs.get(VALIDATION)
+    has_calibration = settings.calibrated and validation is not None
+    calibration = (
+        fit_calibration(validation.logits, validation.targets) if has_calibration and validation else Calibration()
+    )
+    reference = ReferenceVectors.from_training(
+        outputs[TRAIN].vectors, None if validation is None else validation.vectors, seed
+    )
+    model = ImageModel(
+        trained.classifier,
+        backbone.picture,
+        links,
+        calibration,
+        spec,
+        reference,
+        merge_trained_on(backbone.trained_on, readable[TRAIN][0].sources),
+    )
+    return TrainedImages(model, replace(trained, classifier=model.classifier), outputs)
+
+
+def make_classifier(
+    backbone: Backbone, training: ImageExamples, links: list[Link], dropout: float, seed: int
+) -> LinkClassifier:
+    """The backbone's image tower with a new last layer, whose biases begin at the links' log-odds in the training."""
+    torch.manual_seed(seed)
+    tower = backbone.image_tower
+    tower.requires_grad_(True)
+    with torch.no_grad():
+        size = backbone.picture.size
+        width = tower.eval()(backbone.picture.scaled(torch.zeros(1, 1, size, size))).shape[1]
+    classifier = LinkClassifier(tower, width, len(links), dropout)
+    with torch.no_grad():
+        classifier.layer.weight.mul_(0.1)
+        classifier.layer.bias.copy_(class_logits(training, links))
+    return classifier
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """Figures of a part: macro AUC over the links that have both classes there, and how good probabilities are.
+
+    `gain` is by how much of the negative log-likelihood of the training's shares that of the model is lower.
+    """
+
+    images: int
+    links: int
+    auc: Interval
+    auc_by_link: Mapping[str, float]
+    likelihood: float
+    likelihood_of_shares: float
+    gain: Interval
+    calibration_error: float
+
+    def as_dict(self) -> dict[str, float]:
+        """The figures of a model card."""
+        return {
+            "images": self.images,
+            "links": self.links,
+            "macro AUC": round(self.auc.value, 4),
+            "macro AUC, low": round(self.auc.low, 4),
+            "macro AUC, high": round(self.auc.high, 4),
+            "gain in log-likelihood": round(self.gain.value, 4),
+            "calibration error": round(self.calibration_error, 4),
+        }
+
+
+def score_probabilities(
+    probabilities: Array, targets: Array, shares: Array, links: list[Link], subjects: list[str]
+) -> ImageScores:
+    """The scores of probabilities (images, links); `shares` are the links' shares in the training, (links,)."""
+    has_both = np.array([len(set(column[~np.isnan(column)].tolist())) == 2 for column in targets.T])
+    aucs = auc_by_link(probabilities, targets)
+    likelihood = negative_log_likelihood(probabilities, targets)
+    by_shares = negative_log_likelihood(np.broadcast_to(shares, targets.shape), targets)
+    ones = np.ones((1, len(targets)))
+    return ImageScores(
+        len(targets),
+        int(has_both.sum()),
+        with_interval(macro_auc(probabilities[:, has_both], targets[:, has_both]), subjects),
+        {
+            f"{link.stance} {link.name}": round(float(auc), 4)
+            for link, auc, both in zip(links, aucs, has_both, strict=True)
+            if both
+        },
+        float(likelihood(ones)[0]),
+        float(by_shares(ones)[0]),
+        with_interval(lambda weights: 1.0 - likelihood(weights) / by_shares(weights), subjects),
+        expected_calibration_error(probabilities, targets),
+    )
+
+
+def training_shares(outputs: PartOutputs) -> Array:
+    """The share of the images that have each link, (links,), smoothed by half an image."""
+    targets = outputs.targets.double().numpy()
+    shares: Array = (np.nansum(targets, 0) + 0.5) / ((~np.isnan(targets)).sum(0) + 1.0)
+    return shares

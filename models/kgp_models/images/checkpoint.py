@@ -1,0 +1,194 @@
+"""A trained image encoder on disk: safetensors, a description, a model card.
+
+images.json              form, backbone, links, calibration, training data, settings, figures, hashes of the files
+weights.safetensors      the image tower and the layer that tells links
+reference.safetensors    vectors of training images, by which unlike images are recognised
+README.md                the model card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from kgp_models.images.examples import Link
+from kgp_models.images.model import Calibration, ImageModel, LinkClassifier
+from kgp_models.images.settings import ImageSettings
+from kgp_models.towers.backbones import open_backbone
+from kgp_models.towers.spec import TowerSpec
+from kgp_models.training.model_files import require_finite, save_tensors
+from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
+from kgp_models.training.reference_vectors import ReferenceVectors
+from kgplatform import trained_on as provenance
+from kgplatform.errors import InputError
+from kgplatform.trained_on import TrainedOn
+
+ABOUT: Final = "images.json"
+WEIGHTS: Final = "weights.safetensors"
+
+
+def _card_text(description: Description) -> CardText:
+    stances = sorted({link[0] for link in description["links"]})
+    reference = description.get("reference")
+    unlike = (
+        (f"an image is reported as unlike the training's above a distance of {reference['threshold']}",)
+        if reference
+        else ()
+    )
+    return CardText(
+        f"Image encoder on {description['settings']['backbone']}",
+        "Trained by `kgp train images` on what a graph states about its images; it gives vectors, and predicts links "
+        "of images.",
+        (
+            f"links: {len(description['links']):,} ({', '.join(stances)})",
+            *(f"{name}: {entry}" for name, entry in description["data"].items()),
+            *unlike,
+        ),
+        "A predicted link is a guess, to be checked against the image.",
+    )
+
+
+def _is_complete(description: Description) -> bool:
+    return all(len(link) == 3 and all(isinstance(text, str) for text in link) for link in description["links"])
+
+
+FORMAT: Final = ModelFormat(
+    model="image encoder",
+    trainer="kgp train images",
+    description_name=ABOUT,
+    version=1,
+    entry_types={
+        "backbone": str,
+        "width": int,
+        "links": list,
+        "calibration": dict,
+        "settings": dict,
+        "files": dict,
+        "data": dict,
+        "figures": dict,
+    },
+    card_text=_card_text,
+    is_complete=_is_complete,
+)
+
+
+def save_image_model(
+    folder: Path,
+    model: ImageModel,
+    settings: ImageSettings,
+    *,
+    data: Mapping[str, str],
+    figures: Mapping[str, Any],
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write a model into a folder, the description last; `data` are hashes of what it was trained on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: (weight.to(dtype) if weight.is_floating_point() and weight.dim() > 1 else weight).contiguous()
+        for name, weight in model.classifier.state_dict().items()
+    }
+    save_tensors(weights, folder / WEIGHTS)
+    biases = model.calibration.biases
+    backbone = TowerSpec.parse(model.backbone).relative_to(folder)
+    description: dict[str, Any] = {
+        "backbone": str(backbone),
+        "width": model.classifier.layer.in_features,
+        "links": [list(link) for link in model.links],
+        "calibration": {
+            "scale": model.calibration.scale,
+            "biases": None if biases is None else [round(bias, 6) for bias in biases.tolist()],
+        },
+        "settings": {**settings.as_dict(), "backbone": backbone.kind},
+        "data": dict(data),
+        "trained_on": provenance.document(model.trained_on),
+        "figures": dict(figures),
+    }
+    if model.reference is not None:
+        description["reference"] = model.reference.save(folder)
+    FORMAT.write(folder, description, [folder / WEIGHTS])
+
+
+def load_image_model(folder: Path, base: str | None = None) -> ImageModel:
+    """Read a model, in evaluation; `base` says where its backbone is, where it is not where it was.
+
+    Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
+    """
+    trained = read_tower(folder)
+    description = trained.description
+    backbone = open_backbone(base or trained.base)
+    links = [Link(*link) for link in description["links"]]
+    classifier = trained.load_classifier(backbone.image_tower)
+    biases = description["calibration"].get("biases")
+    calibration = Calibration(
+        float(description["calibration"]["scale"]),
+        None if biases is None else torch.tensor(biases, dtype=torch.float32),
+    )
+    digest = hashlib.sha256(
+        json.dumps([description["files"], description["links"], description["calibration"]], sort_keys=True).encode()
+    )
+    return ImageModel(
+        classifier.eval(),
+        backbone.picture,
+        links,
+        calibration,
+        trained.base,
+        ReferenceVectors.load(folder, description),
+        trained.trained_on,
+        digest.hexdigest(),
+    )
+
+
+@dataclass(frozen=True)
+class StoredTower:
+    """The image tower in a model's folder: `base` names the backbone whose tower it was (KIND or KIND:FOLDER)."""
+
+    folder: Path
+    description: Description
+
+    @property
+    def base(self) -> str:
+        """The backbone whose image tower was trained."""
+        return str(TowerSpec.parse(self.description["backbone"]).below(self.folder))
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """The data sets of its training."""
+        return provenance.read_trained_on(self.description)
+
+    def load_classifier(self, tower: nn.Module) -> LinkClassifier:
+        """The tower with the trained weights, and the layer that tells links. Raises `InputError`."""
+        classifier = LinkClassifier(tower, int(self.description["width"]), len(self.description["links"]))
+        _load_weights(classifier, self.folder)
+        return classifier.eval()
+
+    def load(self, tower: nn.Module) -> nn.Module:
+        """The base's tower with the trained weights. Raises `InputError`."""
+        return self.load_classifier(tower).tower
+
+
+def read_tower(folder: Path) -> StoredTower:
+    """The tower in a folder, not loaded yet. Raises `InputError` for a folder that holds none."""
+    return StoredTower(folder, FORMAT.read(folder))
+
+
+def _load_weights(classifier: LinkClassifier, folder: Path) -> None:
+    try:
+        saved_weights = load_file(folder / WEIGHTS)
+        model_weights = classifier.state_dict()
+        if set(saved_weights) != set(model_weights):
+            raise ValueError("other weights")
+        classifier.load_state_dict(
+            {name: weight.to(model_weights[name].dtype) for name, weight in saved_weights.items()}
+        )
+    except (OSError, RuntimeError, ValueError, SafetensorError):
+        raise InputError("the model's weights do not fit", TRAIN_AGAIN, path=folder / WEIGHTS) from None
+    require_finite(classifier, folder)
