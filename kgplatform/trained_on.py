@@ -183,6 +183,12 @@ def training_data_warnings(trained: TrainedOn, images: int, synthetic: int) -> l
     ]
 
 
+def unlike_warning(unlike: int, images: int) -> str:
+    """What users are warned of whose images are far from those of the training."""
+    phrase = "the image is" if images == 1 else f"{unlike:,} of {images:,} images are"
+    return f"{phrase} unlike all images that the model was trained on: do not rely on its results"
+
+
 def is_synthetic(image: Path) -> bool:
     """Whether the image is one of those that `kgp phantom build` wrote into its folder."""
     from kgplatform.contents import CONTENTS_FILE

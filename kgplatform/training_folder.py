@@ -16,7 +16,7 @@ TRAINERS: Final[Mapping[str, tuple[str, ...]]] = {
     "kgp train links": ("training.safetensors", "checkpoint.json"),
     "kgp train generator": ("training.json",),
     "kgp train retrieval": ("work/training.json", "retrieval.json"),
-    "kgp train images": ("images.json",),
+    "kgp train images": ("work/links", "images.json"),
     "kgp train vqa": ("work/base", "work/method", "work/features", "vqa.json"),
 }
 """What tells of a trainer in a folder without the mark, which earlier versions made."""

@@ -93,9 +93,9 @@ def _names(folder: Path) -> Iterator[str]:
 
 @cache
 def _opened(spec: str) -> Any:
-    from kgp_models.vqa import build as models
+    from kgp_models.retrieval.checkpoint import open_frozen_backbone
 
-    return models.open_frozen_backbone(spec)
+    return open_frozen_backbone(spec)
 
 
 def _inputs(question_set: QuestionSet, data: vqa_data.VQAData, build: Path) -> Any:

@@ -64,16 +64,8 @@ def embed_command(
             from kgp_models.retrieval.encode import open_encoder
 
             encoder = open_encoder(model)
-        outcome = run(
-            graph,
-            encoder,
-            images=images,
-            only=index_part,
-            batch=batch,
-            replace=replace,
-            any_modality=any_modality,
-            progress=progress,
-        )
+        options: dict[str, Any] = {"batch": batch, "replace": replace, "any_modality": any_modality}
+        outcome = run(graph, encoder, images=images, only=index_part, progress=progress, **options)
     if as_json:
         emit_json(_document(outcome))
     else:

@@ -30,6 +30,7 @@ STATE_BY_COMMAND: Final[Mapping[str, str]] = {
     "construct explain": _NOTHING,
     "generate": _IN_GRAPH,
     "embed": _IN_GRAPH,
+    "predict image": _IN_GRAPH,
     "predict links": _IN_GRAPH,
     "naf score": "either all scores are new or none; the same command scores all images again",
     "naf explain": _NOTHING,

@@ -3,19 +3,83 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, format_table, progress
+from kgplatform.cli.output import AnyModality, Json, echo, emit_json, format_table, progress
 from kgplatform.wording import counted
 
-app = typer.Typer(no_args_is_help=True, help="Predict links with a trained model.")
+if TYPE_CHECKING:
+    from kgp_models.library.images import PredictedImages
+
+app = typer.Typer(no_args_is_help=True, help="Predict links, and what radiographs show, with a trained model.")
 
 
 @app.callback()
 def predict() -> None:
-    """Predict links with a trained model."""
+    """Predict links, and what radiographs show, with a trained model."""
+
+
+@app.command("image")
+def predict_image_command(
+    images: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="A radiograph, a folder of them, or a data set.")],
+    model: Annotated[Path, typer.Option(help="The folder of an image encoder (`kgp train images`).")],
+    top: Annotated[int, typer.Option(min=1, max=1_000, help="How many concepts of an image.")] = 10,
+    least: Annotated[float, typer.Option(min=0.0, max=1.0, help="The lowest probability.")] = 0.1,
+    write: Annotated[bool, typer.Option("--write", help="Write them into the graph as PREDICTED edges.")] = False,
+    any_modality: AnyModality = False,
+    as_json: Json = False,
+) -> None:
+    """Print which concepts radiographs show that the graph has never seen, with stance and probability.
+
+    The encoder and the graph predict together: images of the graph that are similar count (embed them once with
+    `kgp embed --model images:FOLDER`), and so do relations of concepts. With --write the predictions are put into the
+    graph; they are never counted as facts, and `kgp runs undo` removes them.
+    """
+    from kgplatform.cli.ml import needed
+    from kgplatform.connect import open_graph
+
+    with needed("retrieval"):
+        from kgp_models.library.images import predict_images
+    options: dict[str, Any] = {"top": top, "least": least, "write": write, "any_modality": any_modality}
+    with open_graph().patient() as graph:
+        predicted = predict_images(model, graph, images, **options, progress=progress)
+    if as_json:
+        emit_json(predicted.as_dict())
+    else:
+        _print_images(predicted)
+    if all(image.problem is not None for image in predicted.images):
+        raise typer.Exit(1)
+
+
+def _print_images(predicted: PredictedImages) -> None:
+    for warning in predicted.warnings:
+        echo(f"warning: {warning}")
+    for note_text in predicted.notes:
+        echo(f"note: {note_text}")
+    for reject in predicted.rejects:
+        echo(f"left out: {reject.path}: {reject.reason}")
+    for image in predicted.images:
+        unlike = " (unlike all training images)" if image.is_unlike else ""
+        echo(f"\n{image.image.path or image.image.id}{unlike}")
+        if image.problem is not None:
+            echo(f"  {image.problem}")
+            continue
+        rows = [
+            {
+                "probability": f"{link.probability:.2f}",
+                "stance": link.link.stance,
+                "concept": link.link.name,
+                "cui": link.link.cui,
+                "by": link.by,
+            }
+            for link in image.links
+        ]
+        echo(format_table(rows) or "  no concept is that likely: lower --least")
+    if predicted.runs:
+        undo = "; ".join(f"`kgp runs undo {run}`" for run in reversed(predicted.runs))
+        echo(f"\n{counted(predicted.written, 'predicted edges')} written; {undo} removes them.")
 
 
 @app.command("links")

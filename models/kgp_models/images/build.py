@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kgp_models.images.calibrate import fit_calibration
+from kgp_models.images.calibrate import Calibration, fit_calibration
+from kgp_models.images.combine import Combination, fit_combination, make_terms, neighbour_shares, related_links
 from kgp_models.images.examples import ImageExamples, Link
 from kgp_models.images.metrics import (
     Array,
@@ -22,7 +22,7 @@ from kgp_models.images.metrics import (
     negative_log_likelihood,
     with_interval,
 )
-from kgp_models.images.model import Calibration, ImageModel, LinkClassifier, image_outputs
+from kgp_models.images.model import ImageModel, LinkClassifier, image_outputs
 from kgp_models.images.settings import ImageSettings
 from kgp_models.images.train import TrainedClassifier, class_logits, train_classifier
 from kgp_models.retrieval.inputs import read_pictures
@@ -33,7 +33,6 @@ from kgplatform.errors import InputError
 from kgplatform.progress import SubjectProgress, silent_progress
 from kgplatform.trained_on import merge_trained_on
 
-WORK: Final = "work"
 TRAIN, VALIDATION, TEST = "train", "validate", "test"
 
 
@@ -63,17 +62,19 @@ def train_image_model(
     parts: Mapping[str, ImageExamples],
     folder: Path,
     seed: int,
+    relations: Sequence[tuple[str, str]] = (),
     progress: SubjectProgress = silent_progress,
 ) -> TrainedImages:
     """Train the image tower of a backbone, which `spec` names, on the images of the training part; the epoch is chosen
-    and probabilities are fitted on the validation part. `folder` keeps pictures and the state of the training.
+    and probabilities are fitted on the validation part. `relations` are pairs of related concepts by CUI. `folder`
+    keeps pictures and the state of the training.
 
     Raises `InputError` where too few images have a link, none can be read, or `folder` has another training.
     """
     links = parts[TRAIN].frequent_links(settings.least, settings.stances)
     if not links:
         hint = "Load more reports or images, or lower `least` in the settings."
-        raise InputError(f"no link is that of {settings.least} training images", hint)
+        raise InputError(f"no link is that of {settings.least:,} training images", hint)
     claim(
         folder,
         {
@@ -124,16 +125,27 @@ def train_image_model(
     reference = ReferenceVectors.from_training(
         outputs[TRAIN].vectors, None if validation is None else validation.vectors, seed
     )
+    shares = torch.from_numpy(training_shares(outputs[TRAIN])).float()
     model = ImageModel(
         trained.classifier,
         backbone.picture,
         links,
         calibration,
         spec,
+        shares,
+        _combination(outputs, shares, related_links(links, relations)) if has_calibration else None,
         reference,
         merge_trained_on(backbone.trained_on, readable[TRAIN][0].sources),
     )
     return TrainedImages(model, replace(trained, classifier=model.classifier), outputs)
+
+
+def _combination(outputs: Mapping[str, PartOutputs], shares: Tensor, related: Tensor) -> Combination:
+    """How much the encoder and the training images, which stand for the graph's, count on the validation part."""
+    training, validation = outputs[TRAIN], outputs[VALIDATION]
+    subjects = validation.examples.subjects, training.examples.subjects
+    near = neighbour_shares(validation.vectors, training.vectors, training.targets, shares, subjects)
+    return fit_combination(make_terms(validation.logits, near, shares, related), validation.targets)
 
 
 def make_classifier(

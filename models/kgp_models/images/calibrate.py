@@ -6,16 +6,28 @@ square of their distance, as a rare link has few images in the validation part.
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kgp_models.images.model import Calibration
-from kgp_models.images.train import known_loss
+from kgp_models.images.combine import BIAS_PENALTY, STEPS
+from kgp_models.images.losses import known_loss
 
-STEPS: Final = 100
-BIAS_PENALTY: Final = 0.02  # of the mean square of the biases, next to the mean loss
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How logits become probabilities: sigmoid(scale * logit + bias of the link) (Platt 1999, one scale for all links;
+    Guo et al. 2017).
+    """
+
+    scale: float = 1.0
+    biases: Tensor | None = None
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(B, links)."""
+        scaled = logits * self.scale
+        return torch.sigmoid(scaled if self.biases is None else scaled + self.biases)
 
 
 def fit_calibration(logits: Tensor, targets: Tensor) -> Calibration:

@@ -20,10 +20,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from kgp_models.images.calibrate import Calibration
+from kgp_models.images.combine import Combination
 from kgp_models.images.examples import Link
-from kgp_models.images.model import Calibration, ImageModel, LinkClassifier
+from kgp_models.images.model import ImageModel, LinkClassifier
 from kgp_models.images.settings import ImageSettings
-from kgp_models.towers.backbones import open_backbone
+from kgp_models.retrieval.checkpoint import open_frozen_backbone
+from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import require_finite, save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
@@ -58,6 +61,8 @@ def _card_text(description: Description) -> CardText:
 
 
 def _is_complete(description: Description) -> bool:
+    if len(description["shares"]) != len(description["links"]) or "combination" not in description:
+        return False
     return all(len(link) == 3 and all(isinstance(text, str) for text in link) for link in description["links"])
 
 
@@ -71,6 +76,7 @@ FORMAT: Final = ModelFormat(
         "width": int,
         "links": list,
         "calibration": dict,
+        "shares": list,
         "settings": dict,
         "files": dict,
         "data": dict,
@@ -107,6 +113,8 @@ def save_image_model(
             "scale": model.calibration.scale,
             "biases": None if biases is None else [round(bias, 6) for bias in biases.tolist()],
         },
+        "shares": [round(share, 6) for share in model.shares.tolist()],
+        "combination": None if model.combination is None else model.combination.as_dict(),
         "settings": {**settings.as_dict(), "backbone": backbone.kind},
         "data": dict(data),
         "trained_on": provenance.document(model.trained_on),
@@ -124,7 +132,7 @@ def load_image_model(folder: Path, base: str | None = None) -> ImageModel:
     """
     trained = read_tower(folder)
     description = trained.description
-    backbone = open_backbone(base or trained.base)
+    backbone = trained.open_base(base)
     links = [Link(*link) for link in description["links"]]
     classifier = trained.load_classifier(backbone.image_tower)
     biases = description["calibration"].get("biases")
@@ -141,6 +149,8 @@ def load_image_model(folder: Path, base: str | None = None) -> ImageModel:
         links,
         calibration,
         trained.base,
+        torch.tensor(description["shares"], dtype=torch.float32),
+        Combination.from_dict(description["combination"]),
         ReferenceVectors.load(folder, description),
         trained.trained_on,
         digest.hexdigest(),
@@ -163,6 +173,10 @@ class StoredTower:
     def trained_on(self) -> TrainedOn:
         """The data sets of its training."""
         return provenance.read_trained_on(self.description)
+
+    def open_base(self, base: str | None = None) -> Backbone:
+        """The backbone as it was before the training; `base` says where it is, where it is not where it was."""
+        return open_frozen_backbone(base or self.base)
 
     def load_classifier(self, tower: nn.Module) -> LinkClassifier:
         """The tower with the trained weights, and the layer that tells links. Raises `InputError`."""

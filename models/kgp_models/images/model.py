@@ -9,6 +9,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from kgp_models.images.calibrate import Calibration
+from kgp_models.images.combine import Combination
 from kgp_models.images.examples import Link
 from kgp_models.towers.backbone import Picture
 from kgp_models.training.reference_vectors import ReferenceVectors
@@ -34,21 +36,6 @@ class LinkClassifier(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
-    """How logits become probabilities: sigmoid(scale * logit + bias of the link) (Platt 1999, one scale for all links;
-    Guo et al. 2017).
-    """
-
-    scale: float = 1.0
-    biases: Tensor | None = None
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """(B, links)."""
-        scaled = logits * self.scale
-        return torch.sigmoid(scaled if self.biases is None else scaled + self.biases)
-
-
-@dataclass(frozen=True, eq=False)
 class ImageModel:
     """A trained encoder: its classifier in evaluation, what pictures it takes, and the links that it tells."""
 
@@ -57,6 +44,8 @@ class ImageModel:
     links: Sequence[Link]
     calibration: Calibration
     backbone: str  # whose tower it is
+    shares: Tensor  # of the training images that have each link, (links,)
+    combination: Combination | None = None
     reference: ReferenceVectors | None = None
     trained_on: TrainedOn = ()
     sha256: str = field(default="")
@@ -68,13 +57,13 @@ class ImageModel:
 
 
 def training_precision(device: torch.device) -> torch.autocast:
-    """A context of bfloat16 on a GPU alone: on a CPU, convolutions of one channel each (EfficientNet's) are slower in it
+    """A context of bfloat16 on a GPU alone: on a CPU, convolutions of one channel each (EfficientNet) are slower in it
     than in float32, with AMX, too (4.9 against 3.9 s for a step of 32 images on one core).
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu")
 
 
-@torch.inference_mode()
+@torch.no_grad()  # what it gives is fitted to
 def image_outputs(
     classifier: LinkClassifier, picture: Picture, grey: Tensor, progress: Progress = no_progress
 ) -> tuple[Tensor, Tensor]:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kgp_models.images.examples import ImageExamples, Link
+from kgp_models.images.losses import known_loss
 from kgp_models.images.metrics import auc_by_link
-from kgp_models.images.settings import ImageSettings
 from kgp_models.images.model import LinkClassifier, image_outputs, training_precision
+from kgp_models.images.settings import ImageSettings
 from kgp_models.towers.backbone import Picture
 from kgp_models.training.augmentation import varied
 from kgp_models.training.loss_progress import LossProgress
@@ -95,13 +96,6 @@ def train_classifier(
     figures = [epoch_row[CHECKED] for epoch_row in state.history]
     best_epoch = figures.index(max(figures)) + 1
     return TrainedClassifier(classifier.eval(), best_epoch, state.history, state.seconds)
-
-
-def known_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """The mean binary cross-entropy over the targets that are known, both (B, links)."""
-    is_known = ~targets.isnan()
-    losses = nn.functional.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), reduction="none")
-    return (losses * is_known).sum() / is_known.sum().clamp(min=1)
 
 
 def validation_auc(classifier: LinkClassifier, picture: Picture, pictures: Tensor, targets: Tensor) -> float:

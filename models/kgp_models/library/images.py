@@ -4,23 +4,44 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from kgp_models.images import build, checkpoint
 from kgp_models.images.examples import ImageExamples, graph_examples, split_by_subject
+from kgp_models.images.predict import BY_NEIGHBOURS, ImagePredictor, PredictedImage, image_document, model_spec
 from kgp_models.images.settings import ImageSettings
 from kgp_models.library.result import SEED, AnyPath, TrainedModel
+from kgp_models.retrieval.checkpoint import open_frozen_backbone
+from kgp_models.retrieval.encode import BackboneEncoder, open_encoder
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.short import limit_epochs
-from kgp_models.vqa.build import open_frozen_backbone
-from kgplatform import training_folder
+from kgp_models.training.training_state import WORK
+from kgplatform import predictions, queries, training_folder
+from kgplatform.batches import Reject
 from kgplatform.datasets.knowledge import Knowledge, read_knowledge
 from kgplatform.errors import InputError
+from kgplatform.generate.inputs import inputs
+from kgplatform.generate.new_images import NewImages
+from kgplatform.generate.run import images_by_path
 from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.predictions import Prediction
 from kgplatform.progress import SubjectProgress, silent_progress
 from kgplatform.radiograph import find_image
 from kgplatform.staging import on_disk
+from kgplatform.trained_on import (
+    SYNTHETIC,
+    TrainedOn,
+    document,
+    is_synthetic,
+    training_data_kind,
+    training_data_warnings,
+    unlike_warning,
+)
+from kgplatform.wording import counted
 
 logger = logging.getLogger(__name__)
 TRAINER = "kgp train images"
@@ -51,7 +72,9 @@ def train_images(
         training_folder.take(out, TRAINER)
         spec = str(TowerSpec.parse(settings.backbone).below(config.parent))
         backbone = open_frozen_backbone(spec)
-        trained = build.train_image_model(settings, backbone, spec, parts, out / build.WORK, seed, progress)
+        trained = build.train_image_model(
+            settings, backbone, spec, parts, out / WORK / "links", seed, _related(knowledge), progress
+        )
         figures = part_figures(trained)
         checkpoint.save_image_model(
             out,
@@ -64,7 +87,7 @@ def train_images(
                 **{f"{part} {name}": figure for part, scores in figures.items() for name, figure in scores.items()},
             },
         )
-        shutil.rmtree(out / build.WORK, ignore_errors=True)
+        shutil.rmtree(out / WORK, ignore_errors=True)
     return TrainedModel(out, f"images on {backbone.kind}", len(trained.trained.history), figures)
 
 
@@ -83,6 +106,11 @@ def part_figures(trained: build.TrainedImages) -> dict[str, dict[str, float]]:
         for part, outputs in trained.outputs.items()
         if part != build.TRAIN
     }
+
+
+def _related(knowledge: Knowledge) -> list[tuple[str, str]]:
+    """The pairs of concepts that a relation joins, by CUI."""
+    return [(knowledge.cuis[head], knowledge.cuis[tail]) for head, _, tail in knowledge.relations.tolist()]
 
 
 def _existing_paths(knowledge: Knowledge, images: Path) -> dict[str, Path]:
@@ -104,3 +132,112 @@ def _hashes(parts: Mapping[str, ImageExamples], knowledge: Knowledge, seed: int)
         "training images": f"sha256 {parts[build.TRAIN].sha256}",
         "graph": f"sha256 {knowledge.sha256}",
     }
+
+
+@dataclass(frozen=True)
+class PredictedImages:
+    """What new radiographs show, by image; `runs` are those that wrote them, None where nothing was written."""
+
+    images: Sequence[PredictedImage]
+    model: str
+    trained_on: TrainedOn
+    threshold: float | None  # of the distance to the training's images
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    rejects: Sequence[Reject] = ()
+    runs: tuple[str, ...] = ()
+    written: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "model": self.model,
+            "trained_on": document(self.trained_on),
+            "distance_threshold": self.threshold,
+            "images": [image_document(image) for image in self.images],
+            "left_out": [{"path": str(reject.path), "reason": reject.reason} for reject in self.rejects],
+            "notes": list(self.notes),
+            "warnings": list(self.warnings),
+            "runs": list(self.runs),
+            "written": self.written,
+        }
+
+
+def predict_images(
+    model: AnyPath,
+    graph: Graph,
+    images: AnyPath,
+    *,
+    top: int = 10,
+    least: float = 0.1,
+    write: bool = False,
+    any_modality: bool = False,
+    progress: SubjectProgress = silent_progress,
+) -> PredictedImages:
+    """What radiographs show that the graph has never seen: concepts with stance and calibrated probability, by an image
+    encoder of `train_images` and the graph together.
+
+    `images` is a radiograph, a folder or a data set; of each image the `top` likeliest links of probability `least` and
+    more. Images of the graph with an embedding of the same model (`kgp embed --model images:FOLDER`) are compared with;
+    without any, the encoder predicts alone, and a note says so. With `write` the links are put into the graph as
+    predictions, with nodes for images that it does not have. Raises `InputError` where there is no image.
+    """
+    folder = Path(model)
+    trained = checkpoint.load_image_model(folder)
+    encoder = open_encoder(model_spec(folder))
+    if not isinstance(encoder, BackboneEncoder):
+        raise InputError("this is no image encoder", "Give a folder of `kgp train images`.", path=folder)
+    selected = inputs(Path(images), ids_by_path=images_by_path(graph), with_reports=False, any_modality=any_modality)
+    predictor = ImagePredictor(trained, encoder, graph)
+    predicted = list(predictor.predict(selected.rows, top=top, least=least, progress=progress("images")))
+    readable = [image for image in predicted if image.problem is None]
+    synthetic_count = sum(
+        image.image.path is not None
+        and (image.image.properties.get("dataset") in SYNTHETIC or is_synthetic(image.image.path))
+        for image in readable
+    )
+    warnings = training_data_warnings(trained.trained_on, len(readable), synthetic_count)
+    unlike_count = sum(image.is_unlike for image in readable)
+    if unlike_count:
+        warnings.append(unlike_warning(unlike_count, len(readable)))
+    notes = (predictor.note,) if predictor.note else ()
+    threshold = None if trained.reference is None else trained.reference.threshold
+    result = PredictedImages(
+        predicted, trained.name, trained.trained_on, threshold, notes, tuple(warnings), selected.rejects
+    )
+    return _write(graph, result, predictor, {"top": top, "least": least}) if write and readable else result
+
+
+def _write(
+    graph: Graph, result: PredictedImages, predictor: ImagePredictor, parameters: Mapping[str, Any]
+) -> PredictedImages:
+    """Put the links into the graph; concepts that it does not have are left out, with a note."""
+    links = [(image.image, link, rank) for image in result.images for rank, link in enumerate(image.links, 1)]
+    known = [
+        Prediction(("Image", image.id), link.link.stance, ("Concept", link.link.cui), link.probability, rank)
+        for image, link, rank in links
+        if link.link.cui in predictor.known_cuis or link.by == BY_NEIGHBOURS
+    ]
+    notes = result.notes
+    if unknown_count := len(links) - len(known):
+        notes = (*notes, f"{counted(unknown_count, 'links')} to concepts that the graph does not have: not written")
+    if not known:
+        return replace(result, notes=notes)
+    new_images = [image.image for image in result.images if image.links and image.image.properties]
+    runs: list[str] = []
+    if new_images:
+        runs.append(ingest(graph, NewImages(new_images)).run)
+    report = predictions.write_predictions(
+        graph,
+        known,
+        model=predictor.model.name,
+        checkpoint_sha256=predictor.model.sha256,
+        parameters={
+            **parameters,
+            "uses_graph": predictor.uses_graph,
+            "training_data": training_data_kind(result.trained_on),
+        },
+    )
+    if result.warnings:
+        graph.write(queries.get("runs/warn"), run=report.run, warnings=list(result.warnings))
+    return replace(result, notes=notes, runs=(*runs, report.run), written=report.rows.written)

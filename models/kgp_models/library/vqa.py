@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kgp_models.library.result import SEED, AnyPath, TrainedModel
+from kgp_models.retrieval.checkpoint import open_frozen_backbone
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.short import limit_epochs
 from kgp_models.training.training_state import WORK
@@ -75,7 +76,7 @@ def _fit_and_save(
 ) -> tuple[build.VQAModel, dict[str, dict[str, float]]]:
     """Train the base model and the method, and write both into a folder; the method's model, and their figures."""
     backbone_spec = str(TowerSpec.parse(settings.backbone).below(base_folder))
-    features = build.encode_questions(build.open_frozen_backbone(backbone_spec), inputs.questions.questions, inputs)
+    features = build.encode_questions(open_frozen_backbone(backbone_spec), inputs.questions.questions, inputs)
     base_model = build.fit(replace(settings, method="base"), inputs, features, out / WORK / "base", seed)
     model = build.fit(settings, inputs, features, out / WORK / "method", seed)
     figures = {"base model": base_model.test.as_dict()}

@@ -19,19 +19,21 @@ from safetensors.torch import load_file
 from kgp_models.generator.language import read_tokenizer
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.towers.backbone import Backbone
-from kgp_models.towers.backbones import open_backbone
+from kgp_models.towers.backbones import KINDS, open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
 from kgplatform import trained_on as provenance
-from kgplatform.errors import InputError
+from kgplatform.errors import InputError, UsageError
+from kgplatform.suggest import did_you_mean
 
 ABOUT: Final = "retrieval.json"
 WEIGHTS: Final = "weights.safetensors"
 TOKENIZER: Final = "tokenizer"
 SHIPPED: Final = Path(__file__).parent / "shipped"  # the small backbone that comes with the package
+TRAINED: Final = "model"  # the kind of a backbone in a folder of `kgp train retrieval`
 _TOWERS: Final = ("image_tower.", "text_tower.")
 
 
@@ -134,3 +136,23 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
         raise InputError("the model's weights do not fit", TRAIN_AGAIN, path=folder / WEIGHTS) from None
     backbone.trained_on = provenance.read_trained_on(description)
     return backbone.eval(), tokenizer
+
+
+def open_frozen_backbone(spec: str) -> Backbone:
+    """The frozen backbone: small, offline, KIND:FOLDER as `open_backbone` has them, or model:FOLDER, of `kgp train
+    retrieval`. Raises as `open_backbone` does.
+    """
+    backbone_kind, folder_name = TowerSpec.parse(spec)
+    if backbone_kind not in (SMALL, TRAINED, *KINDS):
+        backbone_kinds = (SMALL, TRAINED, *KINDS)
+        raise UsageError(
+            f"there is no such backbone: {backbone_kind}",
+            did_you_mean(backbone_kind, backbone_kinds, f"Backbones: {', '.join(backbone_kinds)}."),
+        )
+    if backbone_kind == SMALL and folder_name is not None:
+        raise UsageError("small has no folder", "Use small.")
+    if backbone_kind in (SMALL, TRAINED):
+        backbone = load_retrieval_model(SHIPPED if backbone_kind == SMALL else Path(folder_name or ""))
+        backbone.requires_grad_(False)
+        return backbone.eval()
+    return open_backbone(spec, frozen=True)

@@ -275,13 +275,15 @@ def _offline(_: Path, max_tokens: int) -> _Parts:
     return _Parts(EfficientNetLite(efficientnet), text_tower, LITE, tokens, trained_on=(IMAGENET,))
 
 
-def _images(folder: Path, max_tokens: int) -> _Parts:
+def _images(folder: Path, _: int) -> _Parts:
     """An image encoder of `kgp train images`: its image tower, and the text tower of the backbone that it began as."""
     from kgp_models.images import checkpoint
 
     trained = checkpoint.read_tower(folder)
-    _, base_parts = _opened(trained.base, KINDS, max_tokens)
-    return base_parts._replace(image=trained.load(base_parts.image), trained_on=trained.trained_on)
+    base = trained.open_base()
+    return _Parts(
+        trained.load(base.image_tower), base.text_tower, base.picture, base.tokens, base.log_scale, trained.trained_on
+    )
 
 
 _AGAIN: Final = f"Install them again: {install_command('retrieval')} --force-reinstall"

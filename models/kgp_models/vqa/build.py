@@ -7,19 +7,14 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.build import varied_graph
 from kgp_models.retrieval.inputs import warn_truncated
 from kgp_models.towers.backbone import Backbone
-from kgp_models.towers.backbones import KINDS, open_backbone
-from kgp_models.towers.small_backbone import KIND as SMALL
-from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
 from kgp_models.vqa.graph_vectors import GraphVectors, graph_vectors
@@ -32,14 +27,10 @@ from kgplatform import trained_on
 from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.datasets.question_metrics import Answers
 from kgplatform.datasets.questions import PARTS, Question, QuestionSet
-from kgplatform.errors import UsageError
 from kgplatform.progress import SubjectProgress, silent_progress
-from kgplatform.suggest import did_you_mean
 from kgplatform.trained_on import TrainedOn
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.subgraph import EMPTY, Neighbourhoods
-
-TRAINED: Final = "model"  # a backbone of `kgp train retrieval`
 
 
 @dataclass(frozen=True)
@@ -75,28 +66,6 @@ class QuestionFeatures:
     images: Images
     texts: Texts
     text_rows: Mapping[str, int]
-
-
-def open_frozen_backbone(spec: str) -> Backbone:
-    """The frozen backbone: small, offline, KIND:FOLDER as `open_backbone` has them, or model:FOLDER, of `kgp train
-    retrieval`. Raises as `open_backbone` does.
-    """
-    backbone_kind, folder_name = TowerSpec.parse(spec)
-    if backbone_kind not in (SMALL, TRAINED, *KINDS):
-        backbone_kinds = (SMALL, TRAINED, *KINDS)
-        raise UsageError(
-            f"there is no such backbone: {backbone_kind}",
-            did_you_mean(backbone_kind, backbone_kinds, f"Backbones: {', '.join(backbone_kinds)}."),
-        )
-    if backbone_kind == SMALL and folder_name is not None:
-        raise UsageError("small has no folder", "Use small.")
-    if backbone_kind in (SMALL, TRAINED):
-        backbone = checkpoint.load_retrieval_model(
-            checkpoint.SHIPPED if backbone_kind == SMALL else Path(folder_name or "")
-        )
-        backbone.requires_grad_(False)
-        return backbone.eval()
-    return open_backbone(spec, frozen=True)
 
 
 def encode_questions(backbone: Backbone, questions: Sequence[Question], inputs: VQAInputs) -> QuestionFeatures:

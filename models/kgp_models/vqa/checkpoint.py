@@ -20,13 +20,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from kgp_models.retrieval.checkpoint import open_frozen_backbone
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.feature_cache import identity
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
 from kgp_models.vqa.base import Method, Sizes
-from kgp_models.vqa.build import VQAInputs, VQAModel, build_method, open_frozen_backbone
+from kgp_models.vqa.build import VQAInputs, VQAModel, build_method
 from kgp_models.vqa.evidence import ImageEvidence
 from kgp_models.vqa.graph_vectors import kind_words
 from kgp_models.vqa.settings import VQASettings

@@ -13,6 +13,7 @@ OLD = {  # as earlier versions left them, without a mark
     "kgp train links": "training.safetensors",
     "kgp train generator": "training.json",
     "kgp train retrieval": "work/training.json",
+    "kgp train images": "work/links/training.json",
     "kgp train vqa": "work/base/training.json",
 }
 

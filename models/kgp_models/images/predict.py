@@ -1,0 +1,195 @@
+"""What new radiographs show: links with probabilities, by an image encoder and similar images of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from kgp_models.images.combine import NEAREST, SMOOTHING, make_terms, related_links, smoothed_shares
+from kgp_models.images.examples import Link
+from kgp_models.images.model import ImageModel, image_outputs
+from kgp_models.retrieval.encode import BackboneEncoder
+from kgplatform import queries, radiograph
+from kgplatform.errors import InputError
+from kgplatform.generate.inputs import Input
+from kgplatform.graph import Graph
+from kgplatform.progress import Progress, no_progress
+from kgplatform.schema import Stance
+from kgplatform.search import index
+from kgplatform.search.index import EncoderIdentity, Part
+
+BATCH: Final = 32
+CANDIDATES: Final = 10  # that the index is asked for, for each neighbour
+BY_BOTH, BY_ENCODER, BY_NEIGHBOURS = "encoder and graph", "encoder", "graph"
+NO_EMBEDDINGS: Final = "no image of the graph has an embedding of this model: the encoder alone predicts"
+NO_COMBINATION: Final = "the model has no validation images: the encoder alone predicts"
+
+
+class PredictedLink(NamedTuple):
+    """A link, its probability, and what it rests on: the encoder, the graph's images, or both."""
+
+    link: Link
+    probability: float
+    by: str
+
+
+@dataclass(frozen=True)
+class PredictedImage:
+    """What an image shows, the likeliest first. `distance` says how unlike it is to the training's images; `problem`
+    why there is nothing.
+    """
+
+    image: Input
+    links: tuple[PredictedLink, ...] = ()
+    distance: float | None = None
+    is_unlike: bool = False
+    problem: str | None = None
+
+
+class ImagePredictor:
+    """A model with a graph: its images with embeddings of the model are what new images are compared with."""
+
+    def __init__(self, model: ImageModel, encoder: BackboneEncoder, graph: Graph) -> None:
+        self.model, self._encoder, self._graph = model, encoder, graph
+        self._digits = EncoderIdentity.from_encoder(encoder).digits
+        has_embeddings = bool(index.state(graph, Part.IMAGES).models.get(self._digits))
+        self.uses_graph = has_embeddings and model.combination is not None
+        self.note = "" if self.uses_graph else NO_EMBEDDINGS if model.combination is not None else NO_COMBINATION
+        concept_rows = graph.read(queries.get("predict/concepts"), cuis=sorted({link.cui for link in model.links}))
+        self.known_cuis = {str(row["cui"]) for row in concept_rows}
+        pairs = [(row["cui"], other) for row in concept_rows for other in row["related"]]
+        self._related = related_links(model.links, pairs)
+
+    def predict(
+        self, images: Sequence[Input], *, top: int, least: float, progress: Progress = no_progress
+    ) -> Iterator[PredictedImage]:
+        """For each image the links of probability `least` and more, `top` at most."""
+        remaining = iter(images)
+        done = 0
+        while batch := list(islice(remaining, BATCH)):
+            yield from self._batch(batch, top, least)
+            done += len(batch)
+            progress(done, len(images))
+
+    def _batch(self, batch: Sequence[Input], top: int, least: float) -> Iterator[PredictedImage]:
+        grey, readable, problems = [], [], []
+        for image in batch:
+            try:
+                grey.append(self._read(image))
+                readable.append(image)
+            except InputError as error:
+                problems.append(PredictedImage(image, problem=error.message))
+        if readable:
+            pictures = torch.stack(grey)
+            vectors, logits = image_outputs(self.model.classifier, self.model.picture, pictures)
+            distances = self._distances(vectors)
+            neighbours = self._neighbours(readable, pictures) if self.uses_graph else [[] for _ in readable]
+            for row, image in enumerate(readable):
+                links = self._links(logits[row], neighbours[row])
+                chosen = tuple(islice((link for link in links if link.probability >= least), top))
+                distance = None if distances is None else round(float(distances[row]), 4)
+                is_unlike = bool(
+                    distance is not None and self.model.reference and distance > self.model.reference.threshold
+                )
+                yield PredictedImage(image, chosen, distance, is_unlike)
+        yield from problems
+
+    def _read(self, image: Input) -> Tensor:
+        if image.path is None:
+            raise InputError("there is no image")
+        radiograph.read_radiograph(image.path, radiograph.LEAST_SIDE, blank=False)
+        return self.model.picture.read(image.path)
+
+    def _distances(self, vectors: Tensor) -> Tensor | None:
+        return None if self.model.reference is None else self.model.reference.distances(vectors)
+
+    def _neighbours(self, images: Sequence[Input], pictures: Tensor) -> list[list[frozenset[Link]]]:
+        """The links of the graph's images that are most similar to each image."""
+        with torch.inference_mode():
+            vectors = self._encoder.backbone.embed_images(pictures)
+        query = queries.get("predict/neighbours")
+        asked = CANDIDATES * NEAREST
+        return [
+            [
+                frozenset(Link(*stance) for stance in row["stances"])
+                for row in self._graph.read(
+                    query, vector=vector.tolist(), model=self._digits, id=image.id, asked=asked, top=NEAREST
+                )
+            ]
+            for image, vector in zip(images, vectors, strict=True)
+        ]
+
+    def _links(self, logits: Tensor, neighbours: Sequence[frozenset[Link]]) -> list[PredictedLink]:
+        """All links with their probabilities, the likeliest first."""
+        if not neighbours or self.model.combination is None:
+            probabilities = self.model.calibration.probabilities(logits[None])[0]
+            by = BY_ENCODER
+        else:
+            shares = smoothed_shares(neighbour_targets(self.model.links, neighbours)[None], self.model.shares)
+            terms = make_terms(logits[None], shares, self.model.shares, self._related)
+            probabilities = torch.sigmoid(self.model.combination.logits(terms))[0]
+            by = BY_BOTH
+        predicted = [
+            PredictedLink(link, float(probability), by)
+            for link, probability in zip(self.model.links, probabilities, strict=True)
+        ]
+        predicted += rare_links(self.model.links, neighbours)
+        return sorted(predicted, key=lambda link: (-link.probability, link.link))
+
+
+def neighbour_targets(links: Sequence[Link], neighbours: Sequence[frozenset[Link]]) -> Tensor:
+    """Which neighbour has which link, (neighbours, links): 1, 0, NaN for POSITIVE where it is UNCERTAIN."""
+    by_cui = [{(link.stance, link.cui) for link in neighbour} for neighbour in neighbours]
+    return torch.tensor([[_target(link, stances) for link in links] for stances in by_cui], dtype=torch.float32)
+
+
+def _target(link: Link, stances: set[tuple[str, str]]) -> float:
+    if (link.stance, link.cui) in stances:
+        return 1.0
+    is_open = link.stance == Stance.POSITIVE.value and (Stance.UNCERTAIN.value, link.cui) in stances
+    return float("nan") if is_open else 0.0
+
+
+def rare_links(links: Iterable[Link], neighbours: Sequence[frozenset[Link]]) -> list[PredictedLink]:
+    """Links of the neighbours that the encoder does not know, by their share among the neighbours, drawn towards 0."""
+    known = {(link.stance, link.cui) for link in links}
+    counts: dict[Link, int] = {}
+    for neighbour in neighbours:
+        for link in neighbour:
+            if (link.stance, link.cui) not in known:
+                counts[link] = counts.get(link, 0) + 1
+    return [PredictedLink(link, count / (len(neighbours) + SMOOTHING), BY_NEIGHBOURS) for link, count in counts.items()]
+
+
+def image_document(predicted: PredictedImage) -> dict[str, Any]:
+    """As JSON."""
+    return {
+        "image": predicted.image.id,
+        "path": None if predicted.image.path is None else str(predicted.image.path),
+        "distance": predicted.distance,
+        "unlike_training_images": predicted.is_unlike,
+        "problem": predicted.problem,
+        "links": [link_document(link) for link in predicted.links],
+    }
+
+
+def link_document(predicted: PredictedLink) -> Mapping[str, Any]:
+    """As JSON."""
+    return {
+        "stance": predicted.link.stance,
+        "cui": predicted.link.cui,
+        "name": predicted.link.name,
+        "probability": round(predicted.probability, 4),
+        "by": predicted.by,
+    }
+
+
+def model_spec(folder: Path) -> str:
+    """The backbone that the model in a folder is, as `kgp embed --model` takes it."""
+    return f"images:{folder}"
