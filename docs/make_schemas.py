@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from kgp_models.generator.settings import GeneratorSettings
+from kgp_models.images.settings import ImageSettings
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.vqa.settings import VQASettings
@@ -20,6 +21,7 @@ FOLDER: Final = Path(__file__).parent / "schemas"
 KINDS: Final[dict[str, type]] = {
     "construct": ConstructionSettings,
     "generator": GeneratorSettings,
+    "images": ImageSettings,
     "link_prediction": TrainingSettings,
     "retrieval": RetrievalSettings,
     "vqa": VQASettings,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kgp_models.library.functions import ask, generate, open_encoder
     from kgp_models.library.generator import train_generator
+    from kgp_models.library.images import predict_images, train_images
     from kgp_models.library.links import predict_links, train_links
     from kgp_models.library.retrieval import train_retrieval
     from kgp_models.library.vqa import train_vqa
@@ -30,10 +31,12 @@ __all__ = [
     "generate",
     "open",
     "open_encoder",
+    "predict_images",
     "predict_links",
     "split",
     "start",
     "train_generator",
+    "train_images",
     "train_links",
     "train_retrieval",
     "train_vqa",

@@ -51,6 +51,7 @@ class InputError(KgpError):
     def __init__(self, message: str, hint: str = "", *, path: Path | None = None, row: int | None = None) -> None:
         location = "" if path is None else f"{path}: " if row is None else f"{path}, row {row}: "
         super().__init__(location + message, hint)
+        self.problem = message  # without where it is
         self.path = path
         self.row = row
 

@@ -7,6 +7,7 @@ Groups, each ``kgplatform.`` and its name, and what is registered there:
     questions   a callable (folder, images) that gives a `kgplatform.datasets.questions.QuestionSource`
     lexicons    a callable (path) whose result has `concepts()`, and `relations(among)` where it knows relations
     taggers     a callable (lexicon, allowed, argument) that gives a `kgplatform.construct.tagger.Tagger`
+    backbones   a callable (folder) that gives a `kgp_models.towers.backbone.Backbone`
     encoders    a callable (argument) that gives an encoder of texts for `kgp construct select`
     functions   what `import kgplatform` offers of models: `kgplatform.ask`, `kgplatform.train_links` …
     models      a `kgp_models.link_prediction.zoo.Entry`: a link-prediction model

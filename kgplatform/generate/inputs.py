@@ -81,7 +81,7 @@ def _radiographs(image_inputs: GenerationInputs, images: Path) -> GenerationInpu
         except InputError as error:
             if image_input.path == images:
                 raise
-            rejects.append(Reject(image_input.path or images, 1, f"{error.message} (--any-modality processes it)"))
+            rejects.append(Reject(image_input.path or images, 1, f"{error.problem} (--any-modality processes it)"))
         else:
             rows.append(image_input)
     return replace(image_inputs, rows=rows, rejects=rejects)

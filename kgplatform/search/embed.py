@@ -237,7 +237,7 @@ def _radiographs(
             if image_path is not None:
                 require_radiograph(image_path)
         except InputError as error:
-            problems.append((node_row[0], f"{error.message} (--any-modality embeds it)"))
+            problems.append((node_row[0], f"{error.problem} (--any-modality embeds it)"))
         else:
             radiograph_rows.append((node_row, image_path))
     return radiograph_rows
@@ -334,7 +334,7 @@ def _encoded(
             ]
             if not damaged_rows:
                 raise
-            problems += [(node_key, error.message.removeprefix(f"{error.path}: ")) for (node_key, _), _ in damaged_rows]
+            problems += [(node_key, error.problem) for (node_key, _), _ in damaged_rows]
             batch_rows = [node_row for node_row in batch_rows if node_row not in damaged_rows]
             continue
         _check(model, vectors, len(batch_rows))

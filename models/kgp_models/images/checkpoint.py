@@ -194,6 +194,15 @@ def read_tower(folder: Path) -> StoredTower:
     return StoredTower(folder, FORMAT.read(folder))
 
 
+def load_backbone(folder: Path) -> Backbone:
+    """The backbone whose image tower was trained, with its trained weights; the text tower is as it was."""
+    trained = read_tower(folder)
+    backbone = trained.open_base()
+    backbone.image_tower = trained.load(backbone.image_tower)
+    backbone.trained_on = trained.trained_on
+    return backbone
+
+
 def _load_weights(classifier: LinkClassifier, folder: Path) -> None:
     try:
         saved_weights = load_file(folder / WEIGHTS)

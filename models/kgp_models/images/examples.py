@@ -121,7 +121,7 @@ def _subject(image: GraphImage) -> str:
 def split_by_subject(images: ImageExamples, seed: int, ratios: Sequence[float] = RATIOS) -> dict[str, ImageExamples]:
     """Three parts of about these shares; all images of a subject are in one part."""
     subjects = sorted(set(images.subjects))
-    random.Random(f"kgp images {seed}").shuffle(subjects)  # noqa: S311  not for secrets
+    random.Random(f"images {seed}").shuffle(subjects)  # noqa: S311  not for secrets
     bounds = np.cumsum([0.0, *ratios]) * len(subjects)
     part_by_subject = {
         subject: part

@@ -84,7 +84,7 @@ class ImagePredictor:
                 grey.append(self._read(image))
                 readable.append(image)
             except InputError as error:
-                problems.append(PredictedImage(image, problem=error.message))
+                problems.append(PredictedImage(image, problem=error.problem))
         if readable:
             pictures = torch.stack(grey)
             vectors, logits = image_outputs(self.model.classifier, self.model.picture, pictures)

@@ -23,6 +23,7 @@ from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.tokens import Tokenize, Tokens, tokenize
 from kgp_models.towers.tower_modules import ClipImage, ClipText, EfficientNetLite, OpenClipText, WordMean
 from kgp_models.training.model_files import require_finite, require_model_folder
+from kgplatform import plugins
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.extras import import_problem, install_command
 from kgplatform.suggest import did_you_mean
@@ -277,12 +278,15 @@ def _offline(_: Path, max_tokens: int) -> _Parts:
 
 def _images(folder: Path, _: int) -> _Parts:
     """An image encoder of `kgp train images`: its image tower, and the text tower of the backbone that it began as."""
-    from kgp_models.images import checkpoint
-
-    trained = checkpoint.read_tower(folder)
-    base = trained.open_base()
+    load: Callable[[Path], Backbone] = plugins.load_plugin("backbones", "images", "kind of backbone")
+    backbone = load(folder)
     return _Parts(
-        trained.load(base.image_tower), base.text_tower, base.picture, base.tokens, base.log_scale, trained.trained_on
+        backbone.image_tower,
+        backbone.text_tower,
+        backbone.picture,
+        backbone.tokens,
+        backbone.log_scale,
+        backbone.trained_on,
     )
 
 

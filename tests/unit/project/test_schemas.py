@@ -17,7 +17,7 @@ from tests.scripts import docs_module
 pytest.importorskip("torch")
 
 SCHEMAS = ROOT / "docs" / "schemas"
-NAMES = ("construct", "generator", "link_prediction", "retrieval", "vqa")
+NAMES = ("construct", "generator", "images", "link_prediction", "retrieval", "vqa")
 
 
 @pytest.mark.parametrize("name", NAMES)
