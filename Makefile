@@ -31,7 +31,7 @@ test: $(VENV)/installed-dev
 test-fast: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not slow and not long" -q -n 2
 
-# All campaigns at full length: kills of loaders and servers, heavy queries, damaged and oversized files. It takes hours;
+# All campaigns at full length, and the longest trainings: kills of loaders and servers, heavy queries, damaged and oversized files. It takes hours;
 # the figures of the last run are in docs/security.md.
 test-long: $(VENV)/installed-dev
 	KGP_CAMPAIGNS=full OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "long or campaign" -n 2 --dist loadgroup \

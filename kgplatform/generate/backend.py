@@ -38,6 +38,7 @@ class GeneratorReply(NamedTuple):
 
     `problem` says why there is nothing, where the image cannot be read or no answer came. `unread` are tokens at the
     report's end that the model does not read; a reply that is not `finished` stopped at the limit of its length.
+    `unlike`: the image is far from all images of the model's training.
     """
 
     request: GenerationRequest
@@ -48,6 +49,7 @@ class GeneratorReply(NamedTuple):
     problem: str | None = None
     unread: int = 0
     finished: bool = True
+    unlike: bool = False
 
 
 class Backend(Protocol):

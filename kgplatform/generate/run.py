@@ -22,7 +22,14 @@ from kgplatform.ingest import name_run, prepare
 from kgplatform.load import Load, PreparedBatch, merge
 from kgplatform.progress import Progress, no_progress
 from kgplatform.survey import validate_batch
-from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, training_data_kind, training_data_warnings
+from kgplatform.trained_on import (
+    SYNTHETIC,
+    TrainedOn,
+    is_synthetic,
+    training_data_kind,
+    training_data_warnings,
+    unlike_warning,
+)
 from kgplatform.triplets.text import Triplet, report_text
 
 IDS_PER_QUERY: Final = 10_000  # ids in a query for what is done
@@ -50,6 +57,7 @@ class GenerationOutcome:
     ungrounded: list[tuple[str, Triplet]] = field(default_factory=list)
     shortened: list[tuple[str, int]] = field(default_factory=list)  # image, and tokens of its report that are not read
     unfinished: int = 0  # replies that stopped at the limit of their length
+    unlike: list[str] = field(default_factory=list)  # images that are unlike all of the model's training
     trained_on: TrainedOn = ()
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -114,6 +122,8 @@ def generate_triplets(
             _count(outcome, replies, batch, ungrounded_triplets)
             progress(outcome.done + len(outcome.problems), len(remaining_inputs))
     outcome.waiting = background_writer.waited
+    if outcome.unlike:
+        outcome.warnings.append(unlike_warning(len(outcome.unlike), outcome.done))
     if load is not None:
         closed_runs = graph.write(queries.get("generate/finish"), run=run_id, rejected=len(outcome.problems)).records
         outcome.in_run = closed_runs[0] if closed_runs else {}  # empty: it was undone meanwhile
@@ -174,6 +184,8 @@ def _count(
             continue
         outcome.done += 1
         outcome.unfinished += not reply.finished
+        if reply.unlike:
+            outcome.unlike.append(reply.request.id)
         if reply.unread:
             outcome.shortened.append((reply.request.id, reply.unread))
         outcome.without += not reply.triplets

@@ -26,7 +26,7 @@ from kgplatform.radiograph import find_image, require_radiograph
 from kgplatform.search import index
 from kgplatform.search.encoder import Encoder
 from kgplatform.search.index import EmbeddingState, EncoderIdentity, Part
-from kgplatform.trained_on import TrainedOn, training_data_kind
+from kgplatform.trained_on import TrainedOn, training_data_kind, unlike_warning
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class EmbeddingOutcome:
     seconds: float = 0.0
     trained_on: TrainedOn = ()
     warnings: tuple[str, ...] = ()
+    unlike: int = 0  # images that are unlike all of the model's training
 
     def part_count(self, part: Part) -> Count:
         """The part's counts."""
@@ -137,6 +138,8 @@ def embed(
     outcome.indexing = time.monotonic() - stage_start
     if any(part is Part.IMAGES for part, _ in work_list):
         outcome.warnings = index.graph_warnings(graph, encoder.trained_on)
+        if outcome.unlike:
+            outcome.warnings += (unlike_warning(outcome.unlike, outcome.images.done),)
     if is_running:
         graph.write(queries.get("embed/finish"), run=outcome.run, rejected=len(outcome.problems))
     if is_running and outcome.warnings:
@@ -304,6 +307,8 @@ def _write(
     with BackgroundWorker(commit) as background_writer:
         while row_batch := list(islice(remaining_rows, batch_size)):
             encoded_rows = list(_encoded(encoder, model, row_batch, outcome.problems))
+            if part is Part.IMAGES:
+                outcome.unlike += _unlike(encoder, encoded_rows)
             if part is Part.CONCEPTS:
                 part_count.in_parts += sum(
                     len(encoder.reading(concept_name).parts) > 1 for (_, concept_name), _ in row_batch
@@ -312,6 +317,16 @@ def _write(
                 background_writer.take(encoded_rows)
             processed_count += len(row_batch)
             progress(processed_count, len(part_rows))
+
+
+def _unlike(encoder: Encoder, vector_rows: Sequence[Sequence[Any]]) -> int:
+    """How many of these images are unlike all of the model's training; 0 for an encoder that does not tell."""
+    import numpy as np
+
+    tell = getattr(encoder, "unlike", None)
+    if tell is None or not vector_rows:
+        return 0
+    return int(tell(np.array([vector for _, vector in vector_rows], dtype=np.float32)).sum())
 
 
 def _encoded(

@@ -66,6 +66,7 @@ def test_a_models_predictions_go_into_the_graph_and_out_again(
     assert digest(medmkg_graph) == digest_before
 
 
+@pytest.mark.long
 def test_the_pool_of_the_docs_predicts_too(
     kgp: Kgp, medmkg_graph: Graph, trained_transe_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +142,7 @@ models:
 """
 
 
+@pytest.mark.long
 def test_tuning_keeps_the_best_trial_and_does_none_twice(trained_transe_folder: Path, tmp_path: Path) -> None:
     settings_folder, results_folder = tmp_path / "settings", tmp_path / "results"
     (settings_folder / "trials").mkdir(parents=True)

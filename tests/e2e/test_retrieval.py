@@ -226,6 +226,7 @@ def test_wrong_use_is_one_clear_line(kgp: Kgp, graph: Graph, paired: Path, tmp_p
         assert not (model_folder / "retrieval.json").exists()
 
 
+@pytest.mark.long
 def test_the_benchmark_runs_to_the_end_and_writes_its_table(settings: Settings, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.retrieval.run", "--studies", "24", "40", "--epochs", "1"]
     command += ["--seeds", "1", "--results", str(tmp_path / "results"), "--build", str(tmp_path / "build")]

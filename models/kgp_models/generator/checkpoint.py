@@ -29,6 +29,7 @@ from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
 from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import CardText, Description, ModelFormat
+from kgp_models.training.reference_vectors import ReferenceVectors
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
 from kgplatform.trained_on import TrainedOn
@@ -84,6 +85,7 @@ class GeneratorCheckpoint:
     stage: str
     sha256: str
     about: Mapping[str, Any]
+    reference: ReferenceVectors | None = None  # of the training's images
 
     @property
     def name(self) -> str:
@@ -107,6 +109,7 @@ def save_generator(
     data: str,
     figures: Mapping[str, Any],
     trained_on: TrainedOn = (),
+    reference: ReferenceVectors | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write a generator into a folder; `dtype` is that of the weights on disk. Weights of a vision encoder that is not
@@ -145,6 +148,8 @@ def save_generator(
         "trained_on": provenance.document(trained_on),
         "figures": dict(figures),
     }
+    if reference is not None:
+        description["reference"] = reference.save(folder)
     FORMAT.write(folder, description, all_files)
 
 
@@ -190,7 +195,15 @@ def load_generator(folder: Path, device: str = "cpu", vision: str | None = None)
         json.dumps([description["files"], description["vision"], settings.instruction], sort_keys=True).encode()
     )
     return GeneratorCheckpoint(
-        folder, model, tokenizer, encoder, settings, description["stage"], digest.hexdigest(), description
+        folder,
+        model,
+        tokenizer,
+        encoder,
+        settings,
+        description["stage"],
+        digest.hexdigest(),
+        description,
+        None if encoder is None else ReferenceVectors.load(folder, description),
     )
 
 

@@ -92,4 +92,10 @@ def _save(stage_checkpoint: GeneratorCheckpoint, figures: Mapping[str, Any]) -> 
         stage_checkpoint.stage,
         stage_checkpoint.vision,
     )
-    checkpoint.save_generator(*model_parts, data=data_hash, trained_on=stage_checkpoint.trained_on, figures=figures)
+    checkpoint.save_generator(
+        *model_parts,
+        data=data_hash,
+        trained_on=stage_checkpoint.trained_on,
+        reference=stage_checkpoint.reference,
+        figures=figures,
+    )

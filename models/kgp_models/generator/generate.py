@@ -111,10 +111,19 @@ class Generator:
         usable = [(request, pixels) for request, pixels in loaded if not isinstance(pixels, str)]
         if not usable:
             return failures
-        image_vectors = None
-        if self.trained.vision is not None:
-            image_vectors = self.trained.vision.encode([pixels for _, pixels in usable]).to(self.trained.model.device)
-        return [*self.write([request for request, _ in usable], image_vectors), *failures]
+        if self.trained.vision is None:
+            return [*self.write([request for request, _ in usable], None), *failures]
+        image_vectors = self.trained.vision.encode([pixels for _, pixels in usable])
+        replies = self.write([request for request, _ in usable], image_vectors.to(self.trained.model.device))
+        return [*self._with_unlike(replies, image_vectors), *failures]
+
+    def _with_unlike(self, replies: Sequence[GeneratorReply], image_vectors: Tensor) -> list[GeneratorReply]:
+        """The replies, those marked whose image is unlike all of the training's."""
+        reference = self.trained.reference
+        if reference is None:
+            return list(replies)
+        is_unlike = (reference.distances(image_vectors.cpu()) > reference.threshold).tolist()
+        return [reply._replace(unlike=unlike) for reply, unlike in zip(replies, is_unlike, strict=True)]
 
     @torch.inference_mode()
     def write(self, requests: Sequence[GenerationRequest], image: Tensor | None) -> list[GeneratorReply]:

@@ -40,6 +40,7 @@ from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
 from kgp_models.training.loss_progress import LossProgress
+from kgp_models.training.reference_vectors import ReferenceVectors
 from kgp_models.training.training_state import claim
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
@@ -308,7 +309,15 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
     saved_settings = replace(work.settings, vision=_vision_from(stage_folder, work))
     data_description = stage_description(work, training_studies, data_hash)
     stage_checkpoint = GeneratorCheckpoint(
-        stage_folder, model, language_checkpoint.tokenizer, vision, saved_settings, stage_label, "", data_description
+        stage_folder,
+        model,
+        language_checkpoint.tokenizer,
+        vision,
+        saved_settings,
+        stage_label,
+        "",
+        data_description,
+        ReferenceVectors.from_training(image_vectors, seed=work.settings.seed),
     )
     finish_stage(work, training_studies, stage_checkpoint, figures, f"{len(visual_rows):,} records")
 

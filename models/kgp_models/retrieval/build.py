@@ -14,7 +14,14 @@ from torch import Tensor
 from kgp_models.generator.language import small_tokenizer
 from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import PairExamples, examples, image_features, read_pictures, warn_truncated
+from kgp_models.retrieval.inputs import (
+    PairExamples,
+    examples,
+    image_embeddings,
+    image_features,
+    read_pictures,
+    warn_truncated,
+)
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.retrieval.train import RetrievalTrainingResult, evaluated, fine_tune, pretrain
 from kgp_models.towers.backbone import Backbone
@@ -22,6 +29,7 @@ from kgp_models.towers.backbones import open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.towers.spec import TowerSpec
+from kgp_models.training.reference_vectors import SAMPLE, ReferenceVectors
 from kgp_models.training.training_state import claim
 from kgplatform import trained_on as provenance
 from kgplatform.datasets.knowledge import POSITIVE, Knowledge
@@ -113,9 +121,18 @@ def train_retrieval_model(
         settings.fashion.weight,
         inputs.progress("pairs, steps"),
     )
+    backbone.reference = _reference(backbone, pair_examples)
     return RetrievalModel(
         backbone, tokenizer, tuned, pretrained, evaluated(backbone, pair_examples["test"]), pair_examples["test"]
     )
+
+
+def _reference(backbone: Backbone, pair_examples: Mapping[str, PairExamples]) -> ReferenceVectors:
+    """Vectors of training images, and from which distance on an image is unlike them."""
+    training_images = pair_examples["train"].images
+    rows = torch.linspace(0, len(training_images) - 1, min(SAMPLE, len(training_images))).long()
+    held_out = image_embeddings(backbone, pair_examples["valid"].images)
+    return ReferenceVectors.from_training(image_embeddings(backbone, training_images[rows]), held_out)
 
 
 def _about(settings: RetrievalSettings, inputs: RetrievalInputs, seed: int, base: Path) -> dict[str, Any]:

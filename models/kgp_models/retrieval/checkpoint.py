@@ -25,6 +25,7 @@ from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
+from kgp_models.training.reference_vectors import ReferenceVectors
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError, UsageError
 from kgplatform.suggest import did_you_mean
@@ -84,13 +85,15 @@ def save_retrieval_model(
     saved_files = (
         [folder / WEIGHTS, *sorted((folder / TOKENIZER).glob("*"))] if backbone.kind == SMALL else [folder / WEIGHTS]
     )
-    description = {
+    description: dict[str, Any] = {
         "backbone": str(TowerSpec.parse(base).relative_to(folder)),
         "settings": {**settings.as_dict(), "backbone": backbone.kind},
         "data": dict(data),
         "trained_on": provenance.document(backbone.trained_on),
         "figures": dict(figures),
     }
+    if backbone.reference is not None:
+        description["reference"] = backbone.reference.save(folder)
     FORMAT.write(folder, description, saved_files)
 
 
@@ -135,6 +138,7 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
     except (OSError, RuntimeError, ValueError, SafetensorError):
         raise InputError("the model's weights do not fit", TRAIN_AGAIN, path=folder / WEIGHTS) from None
     backbone.trained_on = provenance.read_trained_on(description)
+    backbone.reference = ReferenceVectors.load(folder, description)
     return backbone.eval(), tokenizer
 
 

@@ -88,6 +88,14 @@ class BackboneEncoder:
 
         return _vectors(self.backbone, paths, embed, self.batch, self.width)
 
+    def unlike(self, vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which vectors of images are unlike all images of the training, (n,); none, where these are not known."""
+        reference = self.backbone.reference
+        if reference is None or not len(vectors):
+            return np.zeros(len(vectors), dtype=np.bool_)
+        is_unlike: NDArray[np.bool_] = (reference.distances(torch.from_numpy(vectors)) > reference.threshold).numpy()
+        return is_unlike
+
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of texts, (n, 512), of length 1; of a longer text the mean of its parts'."""
 

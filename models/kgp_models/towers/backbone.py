@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kgp_models.towers.tokens import Tokenize, Tokens
+from kgp_models.training.reference_vectors import ReferenceVectors
 from kgplatform import radiograph
 from kgplatform.trained_on import TrainedOn
 
@@ -79,6 +80,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.kind = kind
         self.trained_on: TrainedOn = ()  # of a new one nothing yet
+        self.reference: ReferenceVectors | None = None  # of the training's images, in the common space
         self.frozen = frozen
         self.picture = picture
         self.tokens = tokens

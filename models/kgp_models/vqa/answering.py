@@ -125,6 +125,8 @@ class Answerer:
             if image
             else ()
         )
+        if self._is_unlike(question_image):
+            warnings = (*warnings, provenance.unlike_warning(1, 1))
         local_graph = _Local(self.model, question_concepts, edges, self.images)
         if self.images is not None and len(local_graph.pictured) and not local_graph.pictured.any():
             flags.append(NO_PICTURE)
@@ -231,6 +233,13 @@ class Answerer:
         if unknown_count := sum(edge.kind not in edge_kinds for edge in edges):
             flags.append(UNKNOWN.format(unknown_count))
         return [edge for edge in edges if edge.kind in edge_kinds]
+
+    def _is_unlike(self, question_image: _ImageInput) -> bool:
+        """Whether the image is unlike all images of the model's training."""
+        reference = self.model.reference
+        if reference is None or not question_image.has_image:
+            return False
+        return bool(reference.distances(question_image.images.vectors[:1])[0] > reference.threshold)
 
     def _image(self, image_path: Path | None, flags: list[str]) -> _ImageInput:
         if image_path is not None:

@@ -26,6 +26,7 @@ from kgp_models.towers.feature_cache import identity
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
+from kgp_models.training.reference_vectors import ReferenceVectors
 from kgp_models.vqa.base import Method, Sizes
 from kgp_models.vqa.build import VQAInputs, VQAModel, build_method
 from kgp_models.vqa.evidence import ImageEvidence
@@ -100,6 +101,7 @@ class Loaded:
     own_words: bool
     lexicon: bool
     trained_on: TrainedOn
+    reference: ReferenceVectors | None = None  # of the training's images
 
 
 def save_vqa_model(
@@ -138,7 +140,7 @@ def save_vqa_model(
     }
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(half_tensors, folder / WEIGHTS)
-    description = {
+    description: dict[str, Any] = {
         "backbone": str(TowerSpec.parse(backbone).relative_to(folder)),
         "towers": identity(towers),
         "settings": {**settings.as_dict(), "backbone": TowerSpec.parse(backbone).kind},
@@ -150,6 +152,8 @@ def save_vqa_model(
         "trained_on": provenance.document(inputs.trained_on(towers)),
         "figures": dict(figures),
     }
+    training_vectors = training_examples.images.vectors[used_rows].float()
+    description["reference"] = ReferenceVectors.from_training(training_vectors).save(folder)
     FORMAT.write(folder, description, [folder / WEIGHTS])
 
 
@@ -202,6 +206,7 @@ def load_vqa_model(folder: Path, backbone: str | None = None) -> Loaded:
         own_words=description["linking"].get("own_words") is True,
         lexicon=description["linking"].get("lexicon") is True,
         trained_on=provenance.read_trained_on(description),
+        reference=ReferenceVectors.load(folder, description),
     )
 
 

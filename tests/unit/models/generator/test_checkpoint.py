@@ -44,6 +44,7 @@ def test_what_is_saved_is_loaded(tiny_generator_folder: Path, tmp_path: Path) ->
         tmp_path / "g", checkpoint.model, checkpoint.tokenizer, checkpoint.settings, checkpoint.stage,
         checkpoint.vision, data=checkpoint.about["data_sha256"], figures=checkpoint.about["figures"],
         trained_on=checkpoint.trained_on,
+        reference=checkpoint.reference,
     )  # fmt: skip
     [data_set] = checkpoint.trained_on
     assert (data_set.name, data_set.synthetic, data_set.licence) == ("Phantom", True, "Apache-2.0")

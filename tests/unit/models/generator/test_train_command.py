@@ -50,6 +50,7 @@ def test_a_training_killed_outright_goes_on_by_the_same_command(
     assert all(torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors)
 
 
+@pytest.mark.long
 def test_two_processes_train_one_generator(
     synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
 ) -> None:
