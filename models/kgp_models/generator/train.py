@@ -5,7 +5,8 @@
     FOLDER/vlm-kg/     stage 2: projector and language model learn from image and report
     FOLDER/*/work      where a training that is not finished goes on
 
-A finished part is not trained again. Data and settings of a folder cannot change. Under `accelerate launch` each GPU
+A finished part is not trained again. The data of a folder cannot change, nor can the settings of a part that has begun;
+those of a part that has not begun can. Under `accelerate launch` each GPU
 has a process: what is done once is done by the main one, while the others wait.
 """
 
@@ -129,7 +130,8 @@ def train_stages(work: Work, stages: Sequence[str]) -> Path:
         training_studies = work.studies()
         data_hash = data_sha256(training_studies)
         with processes.main_process_first():
-            _same_training(work, data_hash)
+            _same_training(work, data_hash, stages)
+        _check_before_steps(work, data_hash, stages)
         for stage in stages:
             if stage == "vision" or (stage == "2" and work.settings.vision == SMALL):
                 with processes.main_process_first():
@@ -155,12 +157,42 @@ def _silent_loggers() -> Iterator[None]:
             package_logger.setLevel(level)
 
 
-def _same_training(work: Work, data_hash: str) -> None:
-    """Note what is trained here. Raises `InputError` where that is something else."""
-    description: dict[str, Any] = {"data_sha256": data_hash, "settings": work.settings.as_dict()}
+def _same_training(work: Work, data_hash: str, stages: Sequence[str]) -> None:
+    """Note what is trained here, and how each of these parts is. Raises `InputError` where that is something else."""
+    description: dict[str, Any] = {"data_sha256": data_hash}
     if (process_count := PartialState().num_processes) > 1:  # a step is of as many batches
         description["processes"] = process_count
-    claim(work.folder, description, "Choose another folder with --out; with several GPUs, go on with as many.")
+    hint = "Choose another folder with --out; with several GPUs, go on with as many."
+    claim(work.folder, description, hint)
+    parts = {*stages, "vision"} if "2" in stages and work.settings.vision == SMALL else {*stages}
+    for part in sorted(parts):
+        claim(work.stage_folder(part), {"settings": _own_settings(work.settings, part)}, hint)
+
+
+def _own_settings(settings: GeneratorSettings, part: str) -> dict[str, Any]:
+    """The settings that decide what a part of the training gives."""
+    entries = settings.as_dict()
+    small = entries["small"]
+    if part == "vision":
+        own = {"small": {name: entry for name, entry in small.items() if name.startswith("vision_")}}
+    elif part == "1":
+        own = {"small": {name: entry for name, entry in small.items() if not name.startswith("vision_")}}
+        own |= {name: entries[name] for name in ("language", "language_model", "instruction", "max_length", "dtype")}
+    else:
+        own = {name: entries[name] for name in ("vision", "projector", "visual", "instruction", "max_length", "dtype")}
+    return {**own, "seed": settings.seed}
+
+
+def _check_before_steps(work: Work, data_hash: str, stages: Sequence[str]) -> None:
+    """Raise `InputError`, before hours of training, where stage 2 has no such encoder, or its stage 1 other data."""
+    if "2" not in stages:
+        return
+    if work.settings.vision != SMALL:
+        _open_vision(work)
+    stage_1 = work.stage_folder("1")
+    if checkpoint.FORMAT.is_in(stage_1) and checkpoint.FORMAT.read(stage_1)["data_sha256"] != data_hash:
+        hint = "Train stage 1 on these data, too, or give the data of stage 1."
+        raise InputError("stage 1 was trained on other data", hint, path=stage_1)
 
 
 def _vision(work: Work, training_studies: Sequence[Study]) -> None:

@@ -118,6 +118,41 @@ def test_a_folder_of_another_training_is_refused(
     )
     with pytest.raises(InputError, match="an unfinished training with other settings or data"):
         train_stages(other_work, ["1"])
+
+
+def test_settings_of_a_part_that_has_not_begun_may_change_and_those_of_a_finished_one_not(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    for name in ("training.json", "vision", "llm-kg"):
+        source = tiny_generator_folder / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, begun / name)
+    changed = generators.tiny_generator_training(synthetic_studies_folder, begun, projector={"prefix_length": 3})
+    train_stages(changed, ["2"])
+    assert load_generator(begun / "vlm-kg").settings.projector.prefix_length == 3
+    again = generators.tiny_generator_training(synthetic_studies_folder, begun, projector={"prefix_length": 5})
+    with pytest.raises(InputError, match="other settings"):
+        train_stages(again, ["2"])
+
+
+def test_a_wrong_vision_encoder_is_an_error_before_the_first_step(
+    synthetic_studies_folder: Path, tmp_path: Path
+) -> None:
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path / "out", vision="clip:nowhere")
+    with pytest.raises(InputError, match="weights do not exist"):
+        train_stages(work, ["1", "2"])
+    assert not list((tmp_path / "out").rglob("*.safetensors"))
+
+
+def test_a_stage_1_of_other_data_is_refused(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_generator_folder / "llm-kg", tmp_path / "llm-kg")
+    (tmp_path / "llm-kg" / "training.json").unlink()
+    other_data = generators.tiny_generator_training(synthetic_studies_folder, tmp_path, data={"train": "test"})
+    with pytest.raises(InputError, match="stage 1 was trained on other data"):
+        train_stages(other_data, ["2"])
     with pytest.raises(InputError, match="no study of the split"):
         train_stages(
             generators.tiny_generator_training(synthetic_studies_folder, tmp_path, data={"train": "nobody"}), ["1"]
