@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
 
+from kgp_loaders.mimic_cxr import MIMICCXR
+from kgp_models.generator.checkpoint import SHIPPED, load_generator
 from kgp_models.training.reference_vectors import FILE, QUANTILE, SAMPLE, ReferenceVectors
+from kgplatform.construct.report import Report
 from kgplatform.errors import InputError
 
 
@@ -48,3 +52,26 @@ def test_it_is_stored_and_a_changed_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).unlink()
     with pytest.raises(InputError):
         ReferenceVectors.load(tmp_path, description)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_the_shipped_generator_tells_synthetic_radiographs_from_others(
+    data_dir: Path, synthetic_studies_folder: Path
+) -> None:
+    """Of other synthetic studies 1 of 100 may be reported; of real radiographs most are, as docs/images.md states."""
+    shipped = load_generator(SHIPPED)
+    assert shipped.vision is not None
+    assert shipped.reference is not None
+
+    def unlike_share(paths: Iterable[Path]) -> float:
+        assert shipped.vision is not None
+        assert shipped.reference is not None
+        vectors = torch.cat([shipped.vision.encode([shipped.vision.pixels(path)]) for path in paths])
+        return float((shipped.reference.distances(vectors) > shipped.reference.threshold).float().mean())
+
+    reports = MIMICCXR(synthetic_studies_folder, views=("AP", "PA")).reports()  # it has seen no lateral one
+    frontal = [synthetic_studies_folder / report.image["path"] for report in reports if isinstance(report, Report)]
+    assert unlike_share(frontal) <= 0.1
+    assert unlike_share(sorted((data_dir / "openi_xray" / "images").iterdir())[::200]) > 0.5
+    assert unlike_share([data_dir / "dicom" / "CT_small.dcm", data_dir / "dicom" / "MR_small.dcm"]) == 1.0
