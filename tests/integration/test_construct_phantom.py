@@ -171,7 +171,7 @@ def test_a_run_whose_model_answers_no_report_is_an_error_and_no_word_of_a_report
 def test_a_construction_that_was_killed_goes_on_to_the_same_graph(
     graph: Graph, kgp: Kgp, settings: Settings, tmp_path: Path
 ) -> None:
-    study_set.build_study_set(tmp_path / "many", 6_000, 7, images=False)
+    study_set.build_study_set(tmp_path / "many", 3_500, 7, images=False)
     command = [sys.executable, "-c", MAIN, "construct", "run", str(tmp_path / "many")]
     count_query = parse_query("t/n", "// Edges.\nMATCH ()-[r]->() RETURN count(r) AS n")
     process = subprocess.Popen(command, env={**os.environ, "KGP_HOME": str(settings.home)}, stdout=subprocess.DEVNULL)

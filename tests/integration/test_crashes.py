@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
 
-LOADER_KILLS = rounds(5, 100)
+LOADER_KILLS = rounds(3, 100)
 SERVER_KILLS = rounds(1, 50)
 EARLY_KILLS = 10  # of the long campaign
 INTERRUPTS = rounds(1, 20)  # of each command

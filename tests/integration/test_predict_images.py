@@ -28,6 +28,7 @@ def test_an_encoder_is_trained_and_predicts_for_images_that_the_graph_has_never_
     graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path
 ) -> None:
     kgp("construct", "run", synthetic_studies_folder)
+    _check_wrong_input(kgp, synthetic_studies_folder, tmp_path)
     settings_path = tmp_path / "small.yaml"
     settings_path.write_text(
         "backbone: small\nleast: 3\nbatch: 8\nlearning_rate: 1.0e-3\nepochs: 2\n", encoding="utf-8"
@@ -85,15 +86,15 @@ def test_an_encoder_is_trained_and_predicts_for_images_that_the_graph_has_never_
     assert not images_left & {image["image"] for image in both["images"]}
 
 
-def test_wrong_input_is_one_clear_line(graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path) -> None:
-    kgp("construct", "run", synthetic_studies_folder)
+def _check_wrong_input(kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    """It is one clear line."""
     image_path = next(synthetic_studies_folder.rglob("*.png"))
     missing_model = kgp("predict", "image", image_path, "--model", tmp_path / "none")
     assert missing_model.code == 1
     assert "there is no image encoder here" in missing_model.err
     settings_path = tmp_path / "a.yaml"
     settings_path.write_text("backbone: small\nleast: 100000\n", encoding="utf-8")
-    options = ("--config", settings_path, "--out", tmp_path / "model")
+    options = ("--config", settings_path, "--out", tmp_path / "refused")
     too_rare = kgp("train", "images", *options, "--images", synthetic_studies_folder)
     assert too_rare.code == 1
     assert "no link is that of 100,000 training images" in too_rare.err
