@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -137,15 +137,15 @@ def train_image_model(
         reference,
         merge_trained_on(backbone.trained_on, readable[TRAIN][0].sources),
     )
-    return TrainedImages(model, replace(trained, classifier=model.classifier), outputs)
+    return TrainedImages(model, trained, outputs)
 
 
 def _combination(outputs: Mapping[str, PartOutputs], shares: Tensor, related: Tensor) -> Combination:
     """How much the encoder and the training images, which stand for the graph's, count on the validation part."""
     training, validation = outputs[TRAIN], outputs[VALIDATION]
     subjects = validation.examples.subjects, training.examples.subjects
-    near = neighbour_shares(validation.vectors, training.vectors, training.targets, shares, subjects)
-    return fit_combination(make_terms(validation.logits, near, shares, related), validation.targets)
+    shares_nearby = neighbour_shares(validation.vectors, training.vectors, training.targets, shares, subjects)
+    return fit_combination(make_terms(validation.logits, shares_nearby, shares, related), validation.targets)
 
 
 def make_classifier(
@@ -202,18 +202,18 @@ def score_probabilities(
     aucs = auc_by_link(probabilities, targets)
     likelihood = negative_log_likelihood(probabilities, targets)
     by_shares = negative_log_likelihood(np.broadcast_to(shares, targets.shape), targets)
-    ones = np.ones((1, len(targets)))
+    unit_weights = np.ones((1, len(targets)))
     return ImageScores(
         len(targets),
         int(has_both.sum()),
         with_interval(macro_auc(probabilities[:, has_both], targets[:, has_both]), subjects),
         {
             f"{link.stance} {link.name}": round(float(auc), 4)
-            for link, auc, both in zip(links, aucs, has_both, strict=True)
-            if both
+            for link, auc, is_scored in zip(links, aucs, has_both, strict=True)
+            if is_scored
         },
-        float(likelihood(ones)[0]),
-        float(by_shares(ones)[0]),
+        float(likelihood(unit_weights)[0]),
+        float(by_shares(unit_weights)[0]),
         with_interval(lambda weights: 1.0 - likelihood(weights) / by_shares(weights), subjects),
         expected_calibration_error(probabilities, targets),
     )

@@ -138,8 +138,8 @@ def neighbour_shares(
 
 def smoothed_shares(targets: Tensor, shares: Tensor) -> Tensor:
     """The share of each link, (images, links), among neighbours whose targets are (images, neighbours, links)."""
-    known = ~targets.isnan()
-    return (targets.nan_to_num().sum(1) + SMOOTHING * shares) / (known.sum(1) + SMOOTHING)
+    is_known = ~targets.isnan()
+    return (targets.nan_to_num().sum(1) + SMOOTHING * shares) / (is_known.sum(1) + SMOOTHING)
 
 
 def related_links(links: Sequence[Link], relations: Sequence[tuple[str, str]]) -> Tensor:

@@ -36,8 +36,8 @@ def weighted_auc(scores: Array, targets: Array, weights: Array) -> Array:
     """The AUC of each sample: scores and targets (n,), weights (samples, n). NaN where a sample has one class only;
     images whose target is NaN do not count.
     """
-    known = ~np.isnan(targets)
-    scores, targets, weights = scores[known], targets[known], weights[:, known]
+    is_known = ~np.isnan(targets)
+    scores, targets, weights = scores[is_known], targets[is_known], weights[:, is_known]
     order = np.argsort(scores, kind="stable")
     scores, is_positive, weights = scores[order], targets[order] > 0.5, weights[:, order]
     negative = np.where(is_positive, 0.0, weights)
@@ -55,8 +55,10 @@ def weighted_auc(scores: Array, targets: Array, weights: Array) -> Array:
 
 def auc_by_link(scores: Array, targets: Array) -> Array:
     """The AUC of each link, (links,), of scores and targets (images, links)."""
-    ones = np.ones((1, len(scores)))
-    return np.array([weighted_auc(scores[:, link], targets[:, link], ones)[0] for link in range(scores.shape[1])])
+    unit_weights = np.ones((1, len(scores)))
+    return np.array(
+        [weighted_auc(scores[:, link], targets[:, link], unit_weights)[0] for link in range(scores.shape[1])]
+    )
 
 
 def bootstrap_weights(subjects: Sequence[str], seed: int = 0, samples: int = SAMPLES) -> Array:
@@ -90,9 +92,9 @@ def macro_auc(scores: Array, targets: Array) -> Callable[[Array], Array]:
 def negative_log_likelihood(probabilities: Array, targets: Array) -> Callable[[Array], Array]:
     """The mean over images and links of the negative log-likelihood of a yes/no outcome, in nats, for samples."""
     clipped = np.clip(probabilities, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    known = ~np.isnan(targets)
-    losses = np.where(known, -np.where(targets > 0.5, np.log(clipped), np.log(1 - clipped)), 0.0).sum(1)
-    counts = known.sum(1)
+    is_known = ~np.isnan(targets)
+    losses = np.where(is_known, -np.where(targets > 0.5, np.log(clipped), np.log(1 - clipped)), 0.0).sum(1)
+    counts = is_known.sum(1)
 
     def figure(weights: Array) -> Array:
         mean: Array = weights @ losses / (weights @ counts)
@@ -105,8 +107,8 @@ def expected_calibration_error(probabilities: Array, targets: Array, bins: int =
     """The mean distance between predicted probability and observed share, over bins of equal width weighted by their
     size (Naeini et al. 2015; Guo et al. 2017, eq. 3).
     """
-    known = ~np.isnan(targets)
-    flat_probabilities, flat_targets = probabilities[known], targets[known]
+    is_known = ~np.isnan(targets)
+    flat_probabilities, flat_targets = probabilities[is_known], targets[is_known]
     numbers = np.minimum((flat_probabilities * bins).astype(int), bins - 1)
     counts = np.bincount(numbers, minlength=bins)
     gaps = np.abs(
@@ -117,8 +119,8 @@ def expected_calibration_error(probabilities: Array, targets: Array, bins: int =
 
 def average_precision(scores: Array, targets: Array) -> float:
     """Of one link: the mean of the precision at each image that has it, images ranked by score (ties: as given)."""
-    known = ~np.isnan(targets)
-    hits = targets[known][np.argsort(-scores[known], kind="stable")] > 0.5
+    is_known = ~np.isnan(targets)
+    hits = targets[is_known][np.argsort(-scores[is_known], kind="stable")] > 0.5
     if not hits.any():
         return float("nan")
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)

@@ -15,7 +15,7 @@ from kgp_models.images.combine import NEAREST, SMOOTHING, make_terms, related_li
 from kgp_models.images.examples import Link
 from kgp_models.images.model import ImageModel, image_outputs
 from kgp_models.retrieval.encode import BackboneEncoder
-from kgplatform import queries, radiograph
+from kgplatform import queries
 from kgplatform.errors import InputError
 from kgplatform.generate.inputs import Input
 from kgplatform.graph import Graph
@@ -103,8 +103,7 @@ class ImagePredictor:
     def _read(self, image: Input) -> Tensor:
         if image.path is None:
             raise InputError("there is no image")
-        radiograph.read_radiograph(image.path, radiograph.LEAST_SIDE, blank=False)
-        return self.model.picture.read(image.path)
+        return self.model.picture.read(image.path, blank=False)
 
     def _distances(self, vectors: Tensor) -> Tensor | None:
         return None if self.model.reference is None else self.model.reference.distances(vectors)
@@ -158,11 +157,11 @@ def _target(link: Link, stances: set[tuple[str, str]]) -> float:
 
 def rare_links(links: Iterable[Link], neighbours: Sequence[frozenset[Link]]) -> list[PredictedLink]:
     """Links of the neighbours that the encoder does not know, by their share among the neighbours, drawn towards 0."""
-    known = {(link.stance, link.cui) for link in links}
+    learnt = {(link.stance, link.cui) for link in links}
     counts: dict[Link, int] = {}
     for neighbour in neighbours:
         for link in neighbour:
-            if (link.stance, link.cui) not in known:
+            if (link.stance, link.cui) not in learnt:
                 counts[link] = counts.get(link, 0) + 1
     return [PredictedLink(link, count / (len(neighbours) + SMOOTHING), BY_NEIGHBOURS) for link, count in counts.items()]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -104,8 +105,8 @@ def validation_auc(classifier: LinkClassifier, picture: Picture, pictures: Tenso
         return 0.5
     _, logits = image_outputs(classifier, picture, pictures)
     aucs = auc_by_link(logits.double().numpy(), targets.double().numpy())
-    known = aucs[~torch.from_numpy(aucs).isnan().numpy()]
-    return float(known.mean()) if len(known) else 0.5
+    scored_aucs = aucs[~np.isnan(aucs)]
+    return float(scored_aucs.mean()) if len(scored_aucs) else 0.5
 
 
 def class_logits(examples: ImageExamples, links: list[Link]) -> Tensor:

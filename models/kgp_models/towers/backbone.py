@@ -43,9 +43,12 @@ class Picture:
     mean: tuple[float, ...] = (0.5,)
     deviation: tuple[float, ...] = (0.5,)
 
-    def read(self, path: Path) -> Tensor:
-        """A radiograph as grey values in bytes, (1, size, size): the whole picture, padded. Raises `InputError`."""
-        grey_image = radiograph.square(radiograph.read_radiograph(path, draft=self.size), self.size)
+    def read(self, path: Path, *, blank: bool = True) -> Tensor:
+        """A radiograph as grey values in bytes, (1, size, size): the whole picture, padded.
+
+        Raises `InputError`, without `blank` also for an image that shows nothing.
+        """
+        grey_image = radiograph.square(radiograph.read_radiograph(path, self.size, blank=blank), self.size)
         return torch.from_numpy(np.asarray(grey_image, dtype=np.uint8)[None].copy())
 
     def scaled(self, grey: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from kgplatform import dicom_image, radiograph
+from kgplatform import dicom_display, radiograph
 from kgplatform.errors import InputError
 
 SIDE = 9
@@ -203,8 +203,8 @@ def test_signed_values_and_bits_of_overlays_are_read(tmp_path: Path) -> None:
 def test_lookup_tables_after_rescaling_agree_with_a_calculation_by_hand(
     tmp_path: Path, values: list[int], slope: float, intercept: float, first: int, entries: list[int], is_inverse: bool
 ) -> None:
-    display = dicom_image._Display(
-        slope, intercept, None, dicom_image._Table(first, np.array(entries, np.uint16)), None, None, is_inverse
+    display = dicom_display.Display(
+        slope, intercept, None, dicom_display.LookupTable(first, np.array(entries, np.uint16)), None, None, is_inverse
     )
     grey = display.grey(np.array([values], np.uint16))
     low, high = min(entries), max(entries)
@@ -222,7 +222,7 @@ def test_large_images_are_the_same_in_bands(tmp_path: Path, monkeypatch: pytest.
         WindowWidth=3000,
     )  # fmt: skip
     whole = np.asarray(radiograph.read_radiograph(path))
-    monkeypatch.setattr(dicom_image, "BLOCK", 100)
+    monkeypatch.setattr(dicom_display, "BLOCK", 100)
     assert (np.asarray(radiograph.read_radiograph(path)) == whole).all()
 
 

@@ -40,19 +40,21 @@ def test_a_fitted_scale_is_that_by_which_logits_were_too_large() -> None:
 
 
 def test_shares_of_neighbours_are_those_of_the_most_similar_images_without_the_own_subject() -> None:
-    near, far = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
-    graph_vectors = torch.cat([near.repeat(NEAREST, 1), far.repeat(NEAREST, 1)])
+    first_axis, second_axis = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    graph_vectors = torch.cat([first_axis.repeat(NEAREST, 1), second_axis.repeat(NEAREST, 1)])
     graph_targets = torch.cat([torch.ones(NEAREST, 1), torch.zeros(NEAREST, 1)])
     graph_targets[0] = torch.nan
     shares = torch.tensor([0.5])
-    found = neighbour_shares(torch.cat([near, far]), graph_vectors, graph_targets, shares)
-    known = NEAREST - 1
-    assert torch.allclose(found[0], torch.tensor([(known + SMOOTHING * 0.5) / (known + SMOOTHING)]))
-    assert torch.allclose(found[1], torch.tensor([SMOOTHING * 0.5 / (NEAREST + SMOOTHING)]))
+    image_shares = neighbour_shares(torch.cat([first_axis, second_axis]), graph_vectors, graph_targets, shares)
+    neighbour_count = NEAREST - 1
+    assert torch.allclose(
+        image_shares[0], torch.tensor([(neighbour_count + SMOOTHING * 0.5) / (neighbour_count + SMOOTHING)])
+    )
+    assert torch.allclose(image_shares[1], torch.tensor([SMOOTHING * 0.5 / (NEAREST + SMOOTHING)]))
     groups = ["p", "q"], ["p"] * NEAREST + ["other"] * NEAREST
-    own_left_out = neighbour_shares(torch.cat([near, far]), graph_vectors, graph_targets, shares, groups)
-    assert torch.allclose(own_left_out[0], found[1])
-    assert torch.allclose(own_left_out[1], found[1])
+    own_left_out = neighbour_shares(torch.cat([first_axis, second_axis]), graph_vectors, graph_targets, shares, groups)
+    assert torch.allclose(own_left_out[0], image_shares[1])
+    assert torch.allclose(own_left_out[1], image_shares[1])
 
 
 def test_links_of_related_concepts_with_one_stance_are_related() -> None:
