@@ -101,6 +101,7 @@ PositiveInteger = Annotated[int, Field(strict=True, gt=0, lt=MAX_NUMBER)]
 NaturalInteger = Annotated[int, Field(strict=True, ge=0, lt=MAX_NUMBER)]
 PositiveNumber = Annotated[float, Field(strict=True, gt=0, lt=MAX_NUMBER, allow_inf_nan=False)]
 NonNegativeNumber = Annotated[float, Field(strict=True, ge=0, lt=MAX_NUMBER, allow_inf_nan=False)]
+Numbers = Annotated[tuple[NonNegativeNumber, ...], AsList]
 NeverInFile = Annotated[T, BeforeValidator(_refuse), SkipJsonSchema()]  # a field that only the program sets
 
 

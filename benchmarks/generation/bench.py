@@ -22,7 +22,8 @@ from benchmarks.generation import rows as generation_rows
 from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import ABOUT
 from kgp_models.generator.generate import Decoding, Generator, generator_device
-from kgp_models.generator.records import Record, Study, data_sha256, read_studies, require_apart, thinned
+from kgp_models.generator.read_studies import read_studies
+from kgp_models.generator.records import Record, Study, data_sha256, require_apart, thinned
 from kgp_models.generator.settings import (
     SMALL,
     DataSettings,

@@ -29,7 +29,8 @@ from benchmarks.generation import table as generation_table
 from benchmarks.generation.bench import DICTIONARY, FREQUENT, Bench, Case
 from benchmarks.generation.scores import score_case
 from benchmarks.harness import record
-from kgp_models.generator.records import Sentence, Study, graph_records, require_apart
+from kgp_models.generator.read_studies import graph_records
+from kgp_models.generator.records import Sentence, Study, require_apart
 from kgplatform.cli.output import note
 from kgplatform.errors import UsageError
 from kgplatform.triplets.metrics import bootstrap_difference

@@ -22,6 +22,7 @@ DATASET: Final = "OpenI"
 FRONTAL: Final = "Frontal"
 LATERAL: Final = "Lateral"
 TRAIN, VALIDATION, HELD_OUT = "train", "validation", "held-out"
+SEPARATOR: Final = "/"  # between a head and a qualifier, in a link's name
 PARTS: Final = (TRAIN, VALIDATION, HELD_OUT)
 _R2GEN_PARTS: Final = {"train": TRAIN, "val": VALIDATION}
 _STUDY: Final = re.compile(r"CXR(\d+)_")
@@ -31,6 +32,14 @@ def head_links(mesh: str) -> frozenset[Link]:
     """The heads of a study's codes, as links."""
     heads = {code[0] for code in gold_codes(mesh)} - NO_FINDINGS - {""}
     return frozenset(Link(Stance.POSITIVE.value, head, head) for head in heads)
+
+
+def code_links(mesh: str) -> frozenset[Link]:
+    """Each head with each of its anatomies, sides and qualifiers, as links that are learnt next to the heads."""
+    pairs = {
+        f"{code[0]}{SEPARATOR}{term}" for code in gold_codes(mesh) if code[0] not in NO_FINDINGS for term in code[1:]
+    }
+    return frozenset(Link(Stance.POSITIVE.value, pair, pair) for pair in pairs)
 
 
 def r2gen_parts(data: Path) -> dict[str, str]:
@@ -45,11 +54,18 @@ def r2gen_parts(data: Path) -> dict[str, str]:
     return parts
 
 
-def read_mesh_images(data: Path, views: Sequence[str] = (FRONTAL,)) -> Mapping[str, ImageExamples]:
-    """The radiographs of these views by part, in the order of the studies; each has its study's links."""
+def read_mesh_images(
+    data: Path, views: Sequence[str] = (FRONTAL,), *, has_code_parts: bool = False
+) -> Mapping[str, ImageExamples]:
+    """The radiographs of these views by part, in the order of the studies; each has its study's links: the heads, and
+    with `has_code_parts` each head with each of its qualifiers.
+    """
     folder = data / "openi_xray"
     with (folder / "indiana_reports.csv").open(encoding="utf-8", newline="") as file:
-        links_by_study = {row["uid"]: head_links(row["MeSH"]) for row in csv.DictReader(file)}
+        links_by_study = {
+            row["uid"]: head_links(row["MeSH"]) | (code_links(row["MeSH"]) if has_code_parts else frozenset())
+            for row in csv.DictReader(file)
+        }
     part_by_study = r2gen_parts(data)
     images_by_part: dict[str, list[LabelledImage]] = {part: [] for part in PARTS}
     with (folder / "indiana_projections.csv").open(encoding="utf-8", newline="") as file:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.harness import record
-from benchmarks.images.data import HELD_OUT, TRAIN, VALIDATION, read_mesh_images
+from benchmarks.images.data import FRONTAL, HELD_OUT, LATERAL, TRAIN, VALIDATION, read_mesh_images
 from kgp_models.images import build, metrics
 from kgp_models.images.calibrate import Calibration, fit_calibration
 from kgp_models.images.combine import make_terms, neighbour_shares, related_links, smoothed_shares
@@ -53,22 +53,31 @@ REGRESSION_STEPS: Final = 200
 
 
 def measure_seed(
-    parts: Mapping[str, ImageExamples], settings: ImageSettings, seed: int, folder: Path
+    parts: Mapping[str, ImageExamples], training: ImageExamples, settings: ImageSettings, seed: int, folder: Path
 ) -> dict[str, Any]:
-    """All rows of a seed."""
+    """All rows of a seed. `parts` are the frontal radiographs with their heads, which the baselines have; the encoder
+    is trained on `training`, and measured on the same radiographs and heads.
+    """
     examples = {build.TRAIN: parts[TRAIN], build.VALIDATION: parts[VALIDATION], build.TEST: parts[HELD_OUT]}
     start_time = time.monotonic()
     trained = build.train_image_model(
-        settings, open_frozen_backbone(settings.backbone), settings.backbone, examples, folder, seed, progress=progress
+        settings,
+        open_frozen_backbone(settings.backbone),
+        settings.backbone,
+        {**examples, build.TRAIN: training},
+        folder,
+        seed,
+        progress=progress,
     )
-    links = list(trained.model.links)
+    links = examples[build.TRAIN].frequent_links(settings.least, settings.stances)
+    columns = [list(trained.model.links).index(link) for link in links]
     all_links = examples[build.TRAIN].frequent_links(1, settings.stances)
     shares = _shares(examples[build.TRAIN], all_links)
     frozen = _frozen_vectors(settings, examples, folder.parent)
     rows: dict[str, Any] = {}
     for part in (build.VALIDATION, build.TEST):
         outputs = trained.outputs[part]
-        predicted = _predictions(trained, links, part)
+        predicted = {name: values[:, columns] for name, values in _predictions(trained, part).items()}
         predicted |= _baselines(frozen, examples, links, part)
         rows["validation" if part == build.VALIDATION else HELD_OUT] = {
             name: _figures(probabilities, links, all_links, shares, outputs.examples, baseline=name == "popularity")
@@ -77,6 +86,8 @@ def measure_seed(
     combination = trained.model.combination
     return {
         "seed": seed,
+        "training radiographs": len(training.images),
+        "learnt links": len(trained.model.links),
         "seconds": round(time.monotonic() - start_time, 1),
         "training_seconds": round(trained.trained.seconds, 1),
         "best_epoch": trained.trained.best_epoch,
@@ -89,12 +100,12 @@ def measure_seed(
     }
 
 
-def _predictions(trained: build.TrainedImages, links: Sequence[Link], part: str) -> dict[str, Array]:
-    """The encoder's probabilities, raw and calibrated, and those together with the training radiographs."""
+def _predictions(trained: build.TrainedImages, part: str) -> dict[str, Array]:
+    """By link, the encoder's probabilities, raw and calibrated, and those together with the training radiographs."""
     outputs, training, model = trained.outputs[part], trained.outputs[build.TRAIN], trained.model
     subjects = outputs.examples.subjects, training.examples.subjects
     near = neighbour_shares(outputs.vectors, training.vectors, training.targets, model.shares, subjects)
-    terms = make_terms(outputs.logits, near, model.shares, related_links(links, ()))
+    terms = make_terms(outputs.logits, near, model.shares, related_links(list(model.links), ()))
     predicted = {
         "encoder, not calibrated": Calibration().probabilities(outputs.logits),
         "encoder": model.calibration.probabilities(outputs.logits),
@@ -247,18 +258,32 @@ def run(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=SETTINGS / "openi_heads.yaml")
+    parser.add_argument("--lateral", action="store_true", help="train on lateral radiographs, too")
+    parser.add_argument("--code-parts", action="store_true", help="learn each head's anatomies and qualifiers, too")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks/images"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     settings = ImageSettings.read(options.config)
-    result_path = options.results / f"images_{options.config.stem}.json"
+    name = "_".join([options.config.stem, *["lateral"] * options.lateral, *["code_parts"] * options.code_parts])
+    result_path = options.results / f"images_{name}.json"
     parts = read_mesh_images(options.data)
+    views = (FRONTAL, LATERAL) if options.lateral else (FRONTAL,)
+    training = read_mesh_images(options.data, views, has_code_parts=options.code_parts)[TRAIN]
+    described = {"settings": settings.as_dict(), "lateral": options.lateral, "code parts": options.code_parts}
     runs: list[dict[str, Any]] = []
     for seed in range(options.seeds):
-        measured = measure_seed(parts, settings, seed, options.out / f"{options.config.stem}-{seed}")
+        measured = measure_seed(parts, training, settings, seed, options.out / f"{name}-{seed}")
         runs.append(measured)
-        record.store(result_path, {"settings": settings.as_dict(), "runs": runs})
+        record.store(
+            result_path,
+            {
+                "settings": settings.as_dict(),
+                "lateral": options.lateral,
+                "code parts": options.code_parts,
+                "runs": runs,
+            },
+        )
         for part, rows in measured["parts"].items():
             for name, figures in rows.items():
                 note(

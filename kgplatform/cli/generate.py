@@ -71,6 +71,12 @@ def generate_command(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="The longest reply, in tokens.")] = 512,
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     constrained: Constrained = False,
+    length_penalty: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=5.0, help="0 prefers short replies [default: what was best in the model's validation]."
+        ),
+    ] = None,
     lexicon: Lexicon = None,
     construction: Construction = None,
     any_modality: AnyModality = False,
@@ -97,7 +103,7 @@ def generate_command(
     if llm is not None:
         make_backend = served(llm, llm_url, remote_consent=remote_consent)
     else:
-        make_backend = _checkpoint(model, vision, (beams, max_new_tokens, batch, constrained), ray=ray)
+        make_backend = _checkpoint(model, vision, (beams, max_new_tokens, batch, constrained, length_penalty), ray=ray)
     studies = _Studies(
         images, reports, image_only=image_only, views=parse_views(views), limit=limit, any_modality=any_modality
     )
@@ -163,10 +169,10 @@ def _report(outcome: GenerationOutcome, rejects: Sequence[Reject], as_json: bool
 
 
 def _checkpoint(
-    model: Path | None, vision: str | None, decoding: tuple[int, int, int, bool], *, ray: bool
+    model: Path | None, vision: str | None, decoding: tuple[int, int, int, bool, float | None], *, ray: bool
 ) -> MakeBackend:
-    """Makes a generator of a checkpoint; `decoding` has beams, the longest reply, images at a time, and whether only
-    known relations may be written.
+    """Makes a generator of a checkpoint; `decoding` has beams, the longest reply, images at a time, whether only known
+    relations may be written, and the length penalty.
     """
     from kgplatform.cli.ml import needed
 

@@ -17,7 +17,8 @@ SECTIONS: Final = ("findings", "impression")  # what describes the image (append
 @dataclass(frozen=True, slots=True)
 class Report:
     """A study's report. `image` holds what the graph keeps of the study's image in addition to its id; `exam` is what
-    kind of study it is, as far as the source states it.
+    kind of study it is, as far as the source states it. `codes` are those that indexers gave to the report, such as
+    OpenI's ``Opacity/lung/base/left`` (`kgplatform.triplets.codes`).
     """
 
     study: str
@@ -26,6 +27,7 @@ class Report:
     image: Mapping[str, str] = field(default_factory=dict)
     has_text: bool = True  # False where the source has no text at all: not even one without findings and impression
     exam: Exam = UNKNOWN
+    codes: tuple[str, ...] = ()
 
 
 class ReportSource(Protocol):

@@ -35,6 +35,7 @@ from kgplatform.errors import InputError
 DATASET: Final = "OpenI"
 REPORTS: Final = "indiana_reports.csv"
 PROJECTIONS: Final = "indiana_projections.csv"
+CODES: Final = "MeSH"  # the column of the indexers' codes; a copy of the files may lack it
 VIEWS: Final = ("Frontal",)
 MAX_XML: Final = 1 << 20  # bytes; a real report has 5 kB
 
@@ -102,17 +103,21 @@ class OpenI:
         self.left_out.update(view_filter.absent())
         yield from rejects
         previous_ids: set[str] = set()
-        for record in open_table(self.folder / REPORTS).rows(("uid", *SECTIONS)):
+        table = open_table(self.folder / REPORTS)
+        coded = (CODES,) if CODES in table.columns else ()
+        for record in table.rows(("uid", *SECTIONS, *coded)):
             if isinstance(record, Reject):
                 yield record
                 continue
-            row_number, (uid, *section_texts) = record
+            row_number, (uid, *texts) = record
+            sections = dict(zip(SECTIONS, texts, strict=False))
+            codes = texts[-1].split(";") if coded else ()
             if not _UID.fullmatch(uid):
                 yield Reject(self.folder / REPORTS, row_number, "the uid is not a number")
             elif uid in previous_ids:
                 yield Reject(self.folder / REPORTS, row_number, "the uid already occurs in an earlier row")
             elif uid in views_by_study:
-                yield from self._reports(uid, dict(zip(SECTIONS, section_texts, strict=True)), views_by_study[uid])
+                yield from self._reports(uid, sections, views_by_study[uid], codes)
             else:
                 self.left_out[NO_IMAGE] += 1
             previous_ids.add(uid)
@@ -121,7 +126,7 @@ class OpenI:
         previous_ids: set[str] = set()
         for xml_path in self.files:
             try:
-                uid, sections, image_ids = _read_xml(xml_path)
+                uid, sections, image_ids, codes = _read_xml(xml_path)
             except ElementTree.ParseError as error:
                 yield Reject(xml_path, error.position[0], "the file is not well-formed XML")
                 continue
@@ -136,7 +141,8 @@ class OpenI:
                 self.left_out[NO_IMAGE] += 1
                 continue
             self.remarks[NO_PROJECTION] += bool(self.views)
-            yield from self._reports(uid, sections, {self._image_name(image_id): "" for image_id in image_ids})
+            image_names = {self._image_name(image_id): "" for image_id in image_ids}
+            yield from self._reports(uid, sections, image_names, codes)
 
     def _image_name(self, image_id: str) -> str:
         """The name of an image's file: as it exists here or in a folder within, otherwise as the CSV form has it."""
@@ -148,7 +154,9 @@ class OpenI:
     def _png_stems(self) -> frozenset[str]:
         return frozenset(png_path.stem for png_path in self.folder.rglob("*.png"))
 
-    def _reports(self, uid: str, sections: Mapping[str, str], images: Mapping[str, str]) -> Iterator[Report]:
+    def _reports(
+        self, uid: str, sections: Mapping[str, str], images: Mapping[str, str], codes: Sequence[str]
+    ) -> Iterator[Report]:
         """The report with its first image, or with each; `images` are projections by file name, "" where unknown."""
         image_names = sorted(images)
         section_texts = {name: clean_text(text).strip() for name, text in sections.items()}
@@ -166,6 +174,7 @@ class OpenI:
                 image | CHEST_RADIOGRAPH.properties(),
                 has_text=has_text,
                 exam=CHEST_RADIOGRAPH,
+                codes=tuple(filter(None, map(str.strip, codes))),
             )
 
 
@@ -173,9 +182,9 @@ def _by_number(xml_path: Path) -> tuple[int, str]:
     return int(xml_path.stem) if xml_path.stem.isdigit() else 0, str(xml_path)
 
 
-def _read_xml(xml_path: Path) -> tuple[str, dict[str, str], list[str]]:
-    """The uid, the sections and the images in a file. Raises `InputError`, without the path, for a file that is none of
-    OpenI's.
+def _read_xml(xml_path: Path) -> tuple[str, dict[str, str], list[str], list[str]]:
+    """The uid, the sections, the images and the codes in a file. Raises `InputError`, without the path, for a file that
+    is none of OpenI's.
     """
     try:
         with files.open_regular_file(xml_path) as xml_file:
@@ -201,4 +210,5 @@ def _read_xml(xml_path: Path) -> tuple[str, dict[str, str], list[str]]:
         for image_element in root.iter("parentImage")
         if _FILE.fullmatch(image_name := image_element.get("id", ""))
     ]
-    return uid, {section: "\n\n".join(texts_by_label.get(section, [])) for section in SECTIONS}, image_names
+    sections = {section: "\n\n".join(texts_by_label.get(section, [])) for section in SECTIONS}
+    return uid, sections, image_names, [code.text or "" for code in root.iterfind("MeSH/major")]

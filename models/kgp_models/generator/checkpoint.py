@@ -44,17 +44,25 @@ SHIPPED: Final = Path(__file__).parent / "shipped"  # the small checkpoint that 
 def _card_text(description: Description) -> CardText:
     settings = description["settings"]
     data = settings["data"]
+    targets = ", ".join(data["graphs"]) if data.get("targets", "graphs") == "graphs" else data["targets"]
+    base = description.get("base_model") or {"name": Path(settings["language_model"]).name, "licence": "not stated"}
     return CardText(
         f"{description['stage']}: radiology triplets",
         "A generator of RadGraph-style triplets (`suggestive_of`, `located_at`, `modify`), trained by `kgp train "
         "generator`\nafter the VLM-KG paper.",
         (
-            f"language model: {settings['language_model']}; vision encoder: {settings['vision']}",
-            f"data: {data['reports']}, graphs {', '.join(data['graphs'])}; sha256 {description['data_sha256']}",
+            f"language model: {base['name']} (licence: {base['licence']}); vision encoder: {_vision_name(description)}",
+            f"data: {data['reports']}, targets {targets}; sha256 {description['data_sha256']}",
             f"instruction: {settings['instruction']}",
         ),
         "A triplet is a guess, to be checked against report and image.",
     )
+
+
+def _vision_name(description: Description) -> str:
+    """The kind of the encoder, and the name of its folder: where it is on this machine is nobody's concern."""
+    spec = TowerSpec.parse(description["settings"]["vision"])
+    return spec.kind if spec.folder is None else f"{spec.kind}:{Path(spec.folder).name}"
 
 
 def _names_vision(description: Description) -> bool:
@@ -97,6 +105,11 @@ class GeneratorCheckpoint:
         """The data sets of its training."""
         return provenance.read_trained_on(self.about)
 
+    @property
+    def length_penalty(self) -> float:
+        """Of the search that was best on the validation part; 0 where none was compared."""
+        return float(self.about.get("length_penalty", 0.0))
+
 
 def save_generator(
     folder: Path,
@@ -108,6 +121,7 @@ def save_generator(
     *,
     data: str,
     figures: Mapping[str, Any],
+    base_model: Mapping[str, str] | None = None,
     trained_on: TrainedOn = (),
     reference: ReferenceVectors | None = None,
     dtype: torch.dtype = torch.float16,
@@ -145,6 +159,7 @@ def save_generator(
         "settings": replace(settings, data=data_settings).as_dict(),
         "vision": None if vision is None else {"name": vision.name, "sha256": vision_of.weights_sha256(vision.module)},
         "data_sha256": data,
+        **({} if base_model is None else {"base_model": dict(base_model)}),
         "trained_on": provenance.document(trained_on),
         "figures": dict(figures),
     }
@@ -153,9 +168,11 @@ def save_generator(
     FORMAT.write(folder, description, all_files)
 
 
-def add_figures(folder: Path, figures: Mapping[str, Any]) -> None:
-    """Note what a saved generator reaches; its weights stay unchanged."""
+def add_figures(folder: Path, figures: Mapping[str, Any], length_penalty: float = 0.0) -> None:
+    """Note what a saved generator reaches, and with which length penalty; its weights stay unchanged."""
     description = FORMAT.read(folder, check_hashes=False)
+    if length_penalty:
+        description = {**description, "length_penalty": length_penalty}
     FORMAT.rewrite(folder, {**description, "figures": {**description["figures"], **figures}})
 
 

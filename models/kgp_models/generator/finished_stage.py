@@ -12,10 +12,10 @@ from accelerate import PartialState
 
 from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
-from kgp_models.generator.generate import Generator
-from kgp_models.generator.records import Study
+from kgp_models.generator.language import base_model
+from kgp_models.generator.records import Study, repeated_reports
 from kgp_models.generator.settings import SMALL
-from kgp_models.generator.validate import validated
+from kgp_models.generator.validate import validate
 from kgplatform import trained_on
 
 if TYPE_CHECKING:
@@ -54,18 +54,26 @@ def is_stage_trained(work: Work, training_studies: Sequence[Study], stage_folder
     return True
 
 
-def _validate(work: Work, training_studies: Sequence[Study], stage_checkpoint: GeneratorCheckpoint) -> dict[str, Any]:
+def _validate(
+    work: Work, training_studies: Sequence[Study], stage_checkpoint: GeneratorCheckpoint
+) -> Mapping[str, Any]:
     """Look at what a saved stage reaches, and add it to its figures. Once its folder `work` is gone, it is done."""
     stage_checkpoint.model.to(work.device).eval()
     if stage_checkpoint.vision is not None:
         stage_checkpoint.vision.module.to(work.device)
     report_progress = work.progress(f"{stage_checkpoint.stage}, validation")
-    validation_figures = validated(
-        Generator(stage_checkpoint), work.validation(training_studies), work.same, report_progress
+    validation_studies = work.validation(training_studies)
+    validation = validate(
+        stage_checkpoint,
+        work.settings.decoding,
+        validation_studies,
+        repeated_reports(training_studies, validation_studies),
+        work.same,
+        report_progress,
     )
-    checkpoint.add_figures(stage_checkpoint.folder, validation_figures)
+    checkpoint.add_figures(stage_checkpoint.folder, validation.figures, validation.length_penalty)
     shutil.rmtree(stage_checkpoint.folder / "work", ignore_errors=True)
-    return validation_figures
+    return validation.figures
 
 
 def stage_description(work: Work, training_studies: Sequence[Study], data_hash: str) -> dict[str, Any]:
@@ -76,6 +84,7 @@ def stage_description(work: Work, training_studies: Sequence[Study], data_hash: 
     )
     return {
         "data_sha256": data_hash,
+        "base_model": base_model(work.settings, work.base),
         "trained_on": trained_on.document(
             stated_sources if only_own_weights else trained_on.merge_trained_on(stated_sources, trained_on.UNKNOWN)
         ),
@@ -95,6 +104,7 @@ def _save(stage_checkpoint: GeneratorCheckpoint, figures: Mapping[str, Any]) -> 
     checkpoint.save_generator(
         *model_parts,
         data=data_hash,
+        base_model=stage_checkpoint.about["base_model"],
         trained_on=stage_checkpoint.trained_on,
         reference=stage_checkpoint.reference,
         figures=figures,

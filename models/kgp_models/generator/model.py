@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from kgp_models.generator.projector import Projector
+
+NOT_COUNTED: Final = -100  # the label of tokens that the loss does not count
+
+
+def answer_positions(labels: Tensor) -> int:
+    """How many of the last positions are needed for the loss of labels, (B, T): those from before the first answer on.
+
+    The logits of the prompt would be a seventh of a step's time.
+    """
+    first = int((labels != NOT_COUNTED).int().argmax(1).min())
+    return int(labels.shape[1]) - max(0, first - 1)
+
+
+def answer_loss(logits: Tensor, labels: Tensor, token_count: Tensor | int | None = None) -> Tensor:
+    """The mean cross-entropy of the labels, (B, T), by the logits of the last positions, (B, kept, vocabulary); with
+    `token_count` the sum divided by it, as of one of several batches of a step.
+    """
+    next_labels = labels[:, labels.shape[1] - logits.shape[1] + 1 :].flatten()
+    is_counted = next_labels != NOT_COUNTED
+    losses = nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1)[is_counted].float(), next_labels[is_counted], reduction="sum"
+    )
+    return losses / (is_counted.sum().clamp(min=1) if token_count is None else token_count)
 
 
 class VLMKG(nn.Module):
@@ -39,19 +62,18 @@ class VLMKG(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, image: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Logits of the tokens, (B, T, vocabulary), and with labels (-100: not counted) the mean cross-entropy."""
+        """Logits of the tokens, (B, T, vocabulary); with labels (-100: not counted) the mean cross-entropy alone."""
         embeddings, joined_mask = self.embedded(input_ids, attention_mask, image)
-        token_positions = (joined_mask.cumsum(1) - 1).clamp(min=0)
+        kept_positions = input_ids.shape[1] if labels is None else answer_positions(labels)
         language_output = self.language(
-            inputs_embeds=embeddings, attention_mask=joined_mask, position_ids=token_positions
+            inputs_embeds=embeddings,
+            attention_mask=joined_mask,
+            position_ids=(joined_mask.cumsum(1) - 1).clamp(min=0),
+            logits_to_keep=kept_positions,
         )
-        logits = language_output.logits[:, embeddings.shape[1] - input_ids.shape[1] :]
         if labels is None:
-            return {"logits": logits}
-        loss = nn.functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=-100
-        )
-        return {"loss": loss, "logits": logits}
+            return {"logits": language_output.logits}
+        return {"loss": answer_loss(language_output.logits, labels)}
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
         """As `transformers.Trainer` asks for it."""

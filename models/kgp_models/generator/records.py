@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import random
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,18 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from kgp_loaders.radgraph import ReportGraph, read_report_graphs, triplets
-from kgp_models.generator.settings import DataSettings
-from kgplatform import files, plugins
-from kgplatform.batches import Reject
-from kgplatform.construct.report import Report
-from kgplatform.construct.text import sentences
-from kgplatform.errors import InputError, UsageError
+from kgplatform.errors import InputError
 from kgplatform.triplets.text import Relation, Triplet, entity, serialise
-from kgplatform.wording import counted
 
-logger = logging.getLogger(__name__)
-MAX_IMAGE_TRIPLETS: Final = 1 << 30  # bytes
+LONG: Final = 25  # words of a report that is no accident: "No acute process." is written of many
 
 
 class Record(NamedTuple):
@@ -67,6 +58,7 @@ class Study:
     image_triplets: tuple[Triplet, ...] | None = None
     dataset: str = ""
     subject: str = ""  # the patient, where it is known
+    study_triplets: tuple[Triplet, ...] = ()  # of the whole study, of which nobody knows the sentence
 
     def record(self, sentence_numbers: Collection[int] | None = None, same: Callable[[str], str] = entity) -> Record:
         """The record with these sentences, by number; all by default. `same` maps an entity to what it means.
@@ -79,6 +71,7 @@ class Study:
             if sentence_numbers is None or sentence_number in sentence_numbers
         ]
         stated_triplets = dict.fromkeys(triplet for sentence in chosen_sentences for triplet in sentence.triplets)
+        stated_triplets |= dict.fromkeys(self.study_triplets)
         if len(chosen_sentences) < len(self.sentences):
             stated_triplets |= dict.fromkeys(self._missing(chosen_sentences, same))
         return Record(
@@ -125,120 +118,29 @@ def mixed(study: Study, sentences: Sequence[Sentence], share: float, rng: random
     )
 
 
-def by_sentence(graph: ReportGraph) -> tuple[Sentence, ...]:
-    """The report of a graph in sentences; a triplet stands with its head's."""
-    report_words = graph.text.split(" ")
-    word_starts, char_offset = [], 0
-    for word in report_words:
-        word_starts.append(char_offset)
-        char_offset += len(word) + 1
-    sentence_spans = list(sentences(graph.text))
-    triplets_by_sentence: list[dict[Triplet, None]] = [{} for _ in sentence_spans]
-    entity_texts = {graph_entity.id: entity(graph_entity.text) for graph_entity in graph.entities}
-    for graph_entity in graph.entities:
-        char_position = word_starts[min(graph_entity.start, len(word_starts) - 1)]
-        sentence_number = next(
-            (
-                sentence_number
-                for sentence_number, (_, span_end) in enumerate(sentence_spans)
-                if char_position < span_end
-            ),
-            len(sentence_spans) - 1,
-        )
-        for relation, tail_id in graph_entity.relations:
-            if sentence_spans and entity_texts[graph_entity.id] and entity_texts[tail_id]:
-                triplets_by_sentence[sentence_number][
-                    Triplet(entity_texts[graph_entity.id], relation, entity_texts[tail_id])
-                ] = None
-    return tuple(
-        Sentence(" ".join(graph.text[span_start:span_stop].split()), tuple(sentence_triplets))
-        for (span_start, span_stop), sentence_triplets in zip(sentence_spans, triplets_by_sentence, strict=True)
-    )
-
-
-def read_studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
-    """The studies of a split that have a graph; how many graphs and reports cannot be used, and studies have none, is
-    told. Raises `InputError` where a file is missing or no study is left.
-    """
-    root_folder = base / settings.path
-    graphs_by_study: dict[str, ReportGraph] = {}
-    rejects_by_kind: dict[str, list[Reject]] = {"graphs": [], "reports": []}
-    for graph_path in settings.graphs:
-        for graph in read_report_graphs(root_folder / graph_path):
-            if isinstance(graph, ReportGraph):
-                graphs_by_study[_study_name(graph.name)] = graph
-            else:
-                rejects_by_kind["graphs"].append(graph)
-    triplets_by_study = None if settings.drawn is None else read_image_triplets(root_folder / settings.drawn)
-    graph_studies = []
-    without_graph = 0
-    for report in _reports(settings, root_folder, split):
-        if isinstance(report, Reject):
-            rejects_by_kind["reports"].append(report)
-            continue
-        study_graph = graphs_by_study.get(_study_name(report.study))
-        if study_graph is None:
-            without_graph += 1
-            continue
-        relative_path = report.image.get("path")
-        image_path = None if relative_path is None else root_folder / settings.images / relative_path
-        image_triplets = None if triplets_by_study is None else triplets_by_study.get(_study_name(report.study), ())
-        graph_studies.append(
-            Study(
-                report.image_id,
-                image_path,
-                by_sentence(study_graph),
-                image_triplets,
-                report.image.get("dataset", ""),
-                report.image.get("subject_id", ""),
-            )
-        )
-    for reject_kind, rejects in rejects_by_kind.items():
-        if rejects:
-            first_reject = rejects[0]
-            location = f"{first_reject.path}, row {first_reject.row}"
-            logger.warning(
-                f"{counted(len(rejects), reject_kind)} left out, the first of them {location}: {first_reject.reason}"
-            )
-    if without_graph:
-        logger.warning(
-            counted(
-                without_graph, f"studies of the split {split} have no graph", f"study of the split {split} has no graph"
-            )
-        )
-    if not graph_studies:
-        raise InputError(
-            f"no study of the split {split!r} has a graph", "Check data.graphs and the splits.", path=root_folder
-        )
-    return graph_studies
-
-
-def graph_records(path: Path, labeler: int = 1) -> list[Record]:
-    """Records of a file of graphs alone, such as the 50 reports that radiologists labelled; without images."""
-    return [
-        Record(graph.name, None, graph.text, tuple(triplets(graph)))
-        for graph in read_report_graphs(path, labeler)
-        if isinstance(graph, ReportGraph)
-    ]
-
-
 def shared_studies(training: Iterable[Study], other: Iterable[Study]) -> list[Study]:
-    """Those of the other studies that are in the training, too, by name or by the text of a long report."""
+    """Those of the other studies that are in the training, too, or whose patient is."""
     training = list(training)
-    training_names = {study_name for study in training for study_name in _names(study)}
-    training_texts = {_text(study) for study in training if _long(study)}
-    return [
-        study for study in other if _names(study) & training_names or (_long(study) and _text(study) in training_texts)
-    ]
+    training_names = {name for study in training for name in _names(study)}
+    patients = {study.subject for study in training if study.subject}
+    return [study for study in other if _names(study) & training_names or study.subject in patients]
+
+
+def repeated_reports(training: Iterable[Study], other: Iterable[Study]) -> list[Study]:
+    """Those of the other studies whose report is also one of the training's, word for word, and is long: R2Gen's split
+    of IU X-ray has many. Figures are of all studies and of those without these.
+    """
+    training_texts = {_text(study) for study in training if _is_long(study)}
+    return [study for study in other if _is_long(study) and _text(study) in training_texts]
 
 
 def require_apart(training: Iterable[Study], test: Iterable[Study]) -> None:
-    """Raises `InputError` where a study or a report's text of the test is in the training, too (paper §3.1)."""
+    """Raises `InputError` where a study or a patient of the test is in the training, too (paper §3.1)."""
     overlap = shared_studies(training, test)
     if overlap:
         raise InputError(
-            f"{len(overlap):,} test reports are also in the training part; the first is that of {overlap[0].id}",
-            "Split by patient, and leave repeated reports out of one of the two.",
+            f"{len(overlap):,} test studies or their patients are also in training; the first is {overlap[0].id}",
+            "Split by patient.",
         )
 
 
@@ -246,36 +148,12 @@ def data_sha256(chosen: Sequence[Study]) -> str:
     """A hash of the studies: ids, texts, triplets, what is drawn."""
     digest = hashlib.sha256()
     for study in chosen:
-        digest.update(json.dumps([study.id, study.sentences, study.image_triplets]).encode())
+        of_study = [study.study_triplets] if study.study_triplets else []  # so that hashes of other studies stay
+        digest.update(json.dumps([study.id, study.sentences, study.image_triplets, *of_study]).encode())
     return digest.hexdigest()
 
 
-def read_image_triplets(path: Path) -> dict[str, tuple[Triplet, ...]]:
-    """What images show, by study: ``{name: [[head, relation, tail], …]}``. Raises `InputError`."""
-    try:
-        document = files.read_json(path, MAX_IMAGE_TRIPLETS, "Check data.drawn.")
-        return {
-            _study_name(study_name): tuple(
-                Triplet(entity(head_text), Relation(relation), entity(tail_text))
-                for head_text, relation, tail_text in triplet_rows
-            )
-            for study_name, triplet_rows in document.items()
-        }
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise InputError("is not a JSON object of triplets by study", "See docs/generate.md.", path=path) from None
-
-
-def _reports(settings: DataSettings, root_folder: Path, split: str) -> Iterable[Report | Reject]:
-    reports_loader = plugins.load_plugin("reports", settings.reports, "loader of reports")
-    try:
-        report_source = reports_loader(root_folder, views=settings.views, splits=(split,))
-    except TypeError:
-        raise UsageError(f"the loader {settings.reports} knows no splits", "Use mimic-cxr or iu-xray.") from None
-    loaded_reports: Iterable[Report | Reject] = report_source.reports()
-    return loaded_reports
-
-
-def _study_name(raw_name: str) -> str:
+def study_name(raw_name: str) -> str:
     """A study by one name, whether RadGraph calls it ``p10/p…/s50414267.txt`` or the reports 50414267."""
     name_stem = raw_name.rsplit("/", 1)[-1].removesuffix(".txt")
     return name_stem[1:] if re.fullmatch(r"s\d{8}", name_stem) else name_stem
@@ -283,13 +161,12 @@ def _study_name(raw_name: str) -> str:
 
 def _names(study: Study) -> set[str]:
     """What a study is called: as an image's id ``I50414267``, as a report's 50414267."""
-    return {study.id, _study_name(study.id), study.id.removeprefix("I")}
+    return {study.id, study_name(study.id), study.id.removeprefix("I")}
 
 
 def _text(study: Study) -> str:
     return " ".join(word for sentence in study.sentences for word in sentence.text.casefold().split())
 
 
-def _long(study: Study) -> bool:
-    """Whether a report is long enough to be no accident: "No acute process." is written of many."""
-    return sum(len(sentence.text.split()) for sentence in study.sentences) >= 25
+def _is_long(study: Study) -> bool:
+    return sum(len(sentence.text.split()) for sentence in study.sentences) >= LONG

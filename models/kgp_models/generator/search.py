@@ -1,7 +1,8 @@
 """Beam search for the most probable reply of a batch: what is read is read once, and what is done leaves the batch.
 
 It finds what `generate` of transformers finds with `early_stopping="never"` and `length_penalty=0`, and stops where no
-open beam can still win, not where as many replies as beams have ended. A prompt is read once for all of its beams, its
+open beam can still win, not where as many replies as beams have ended. With a length penalty, an open beam is compared
+by its length so far, as transformers does without "never". A prompt is read once for all of its beams, its
 keys and values stay where they are, and the chance of each token written is kept, so none is worked out twice.
 """
 
@@ -105,8 +106,10 @@ def most_probable(
     max_new_tokens: int,
     end: int,
     logits_filter: LogitsFilter | None = None,
+    length_penalty: float = 0.0,
 ) -> list[ScoredReply]:
-    """The most probable reply that the search finds, for each prompt; at most `max_new_tokens` tokens.
+    """The most probable reply that the search finds, for each prompt; at most `max_new_tokens` tokens. With a length
+    penalty, the log probability of a reply of n tokens is divided by n to this power (Wu et al. 2016).
 
     Prompts are `embeddings`, (B, T, width), with their `mask`, (B, T); padding is anywhere but at the end (an image's
     positions stand before it). As in transformers, a reply ends only where its end mark is among the best `beams` of an
@@ -148,7 +151,9 @@ def most_probable(
         has_ended = (
             candidate_tokens == end if step < max_new_tokens else torch.ones_like(candidate_tokens, dtype=torch.bool)
         )
+        length_factor = step**length_penalty
         ended_scores, best_candidates = candidate_scores[:, :beams].where(has_ended[:, :beams], -torch.inf).max(1)
+        ended_scores = ended_scores / length_factor
         for image_row in (ended_scores > best_scores).nonzero()[:, 0].tolist():
             winning_index = best_candidates[image_row]
             replies[int(open_images[image_row])] = ScoredReply(
@@ -159,7 +164,7 @@ def most_probable(
         # Those that go on, the best of them first.
         beam_order = has_ended.int().argsort(dim=1, stable=True)[:, :beams]
         beam_scores = candidate_scores.where(~has_ended, -torch.inf).gather(1, beam_order)
-        still_open = best_scores < beam_scores[:, 0]
+        still_open = best_scores < beam_scores[:, 0] / length_factor
         if step == max_new_tokens or not still_open.any():
             break
         cache_rows = torch.arange(len(open_images), device=mask.device)[:, None] * (

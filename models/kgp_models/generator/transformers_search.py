@@ -30,9 +30,12 @@ def generate_replies(
     max_new_tokens: int,
     end: int,
     logits_filter: LogitsFilter | None = None,
+    length_penalty: float = 0.0,
 ) -> list[ScoredReply]:
     """The most probable reply to each prompt, arguments as in `kgp_models.generator.search.most_probable`."""
-    beam_options: dict[str, Any] = {"early_stopping": "never", "length_penalty": 0.0} if beams > 1 else {}
+    early_stopping = False if length_penalty else "never"
+    options = {"early_stopping": early_stopping, "length_penalty": length_penalty}
+    beam_options: dict[str, Any] = options if beams > 1 else {}
     if logits_filter is not None:
         beam_options["logits_processor"] = [logits_filter]
     generated = language.generate(

@@ -54,6 +54,17 @@ def _read_openi(source: OpenI) -> tuple[dict[str, Report], list[Reject]]:
     ]
 
 
+def test_the_indexers_codes_are_read_where_the_file_has_them(tmp_path: Path) -> None:
+    rows = [list(row) for row in REPORTS]
+    rows[2][1] = "Opacity/lung/left; Mass ;"
+    reports, _ = _read_openi(OpenI(_write_openi(tmp_path, rows)))
+    assert [report.codes for report in reports.values()] == [("normal",), ("Opacity/lung/left", "Mass")]
+    without_column = [[value for number, value in enumerate(row) if number != 1] for row in rows]
+    reports, rejects = _read_openi(OpenI(_write_openi(tmp_path, without_column)))
+    assert [report.codes for report in reports.values()] == [(), ()]
+    assert not rejects
+
+
 def test_a_study_with_a_frontal_image_is_a_report(tmp_path: Path) -> None:
     reports, rejects = _read_openi(OpenI(_write_openi(tmp_path)))
     assert not rejects

@@ -73,6 +73,8 @@ def test_the_forms_of_released_studies_are_equal(data_dir: Path, tmp_path: Path,
     for report in csv_reports:
         assert report.sections == xml_by_study[report.study].sections
         assert report.image == xml_by_study[report.study].image
+        assert report.codes == xml_by_study[report.study].codes
+    assert any("/" in code for report in csv_reports for code in report.codes)
     assert csv_source.left_out == xml_source.left_out
 
 

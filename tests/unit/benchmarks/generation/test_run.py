@@ -15,7 +15,8 @@ import yaml
 
 from benchmarks.generation import baselines, bench, scores, step
 from kgp_loaders.phantom import study_set
-from kgp_models.generator.records import read_studies, thinned
+from kgp_models.generator.read_studies import read_studies
+from kgp_models.generator.records import thinned
 from kgp_models.generator.settings import DataSettings
 from kgp_models.generator.validate import with_degrees
 from kgplatform.triplets.metrics import exact_key

@@ -6,21 +6,29 @@ import json
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from kgp_loaders.radgraph import Entity, ReportGraph
-from kgp_models.generator.records import (
-    Sentence,
-    Study,
+from kgp_models.generator.read_studies import (
+    SPLITS,
     by_sentence,
-    data_sha256,
-    finding,
     graph_records,
-    mixed,
     read_image_triplets,
     read_studies,
+    split_by_name,
+)
+from kgp_models.generator.records import (
+    LONG,
+    Sentence,
+    Study,
+    data_sha256,
+    finding,
+    mixed,
+    repeated_reports,
     require_apart,
+    shared_studies,
     thinned,
 )
 from kgp_models.generator.settings import DataSettings
@@ -28,6 +36,7 @@ from kgplatform.errors import InputError, UsageError
 from kgplatform.triplets.text import Relation, Triplet
 from tests import generators
 
+AT, MODIFY = Relation.LOCATED_AT, Relation.MODIFY
 TEXT = "Small left effusion . No edema of the lungs ."
 LEFT = Triplet("effusion", Relation.LOCATED_AT, "left")
 SMALL = Triplet("small", Relation.MODIFY, "effusion")
@@ -221,9 +230,94 @@ def test_loaders_that_cannot_be_are_wrong_usage(tmp_path: Path) -> None:
     settings = iu_xray(tmp_path)
     with pytest.raises(UsageError, match="no loader of reports called nobody"):
         read_studies(replace(settings, reports="nobody"), "train", tmp_path)
-    (tmp_path / "r.csv").write_text("id,text\n1,x\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="knows no splits"):
-        read_studies(replace(settings, reports="reports", path="r.csv", graphs=()), "train", tmp_path)
+
+
+def openi(folder: Path, targets: Literal["codes", "constructed"], splits: str | None = None) -> DataSettings:
+    """Twenty studies: a code and a report that states it, in even ones; in odd ones nothing is coded."""
+    reports = [
+        f"{uid},{'' if uid % 2 else 'Opacity/lung/base/left'},,PA,,,{REPORT if uid % 2 == 0 else 'Clear.'},"
+        for uid in range(1, 21)
+    ]
+    header = "uid,MeSH,Problems,image,indication,comparison,findings,impression"
+    (folder / "indiana_reports.csv").write_text("\n".join([header, *reports]) + "\n", encoding="utf-8")
+    images = "".join(f"{uid},{uid}_IM-1.dcm.png,Frontal\n" for uid in range(1, 21))
+    (folder / "indiana_projections.csv").write_text(f"uid,filename,projection\n{images}", encoding="utf-8")
+    return DataSettings(reports="openi", targets=targets, views=("Frontal",), splits=splits, images="images")
+
+
+REPORT = "There is a mild opacity in the left lung base. No effusion."
+
+
+def test_codes_are_the_targets_of_a_whole_study(tmp_path: Path) -> None:
+    settings = openi(tmp_path, "codes")
+    studies = [
+        study for split in ("train", "validate", "test") for study in read_studies_if_any(settings, split, tmp_path)
+    ]
+    assert {study.id for study in studies} == {f"I{uid}" for uid in range(2, 21, 2)}, "studies without codes have none"
+    for study in studies:
+        expected = (Triplet("opacity", AT, "lung"), Triplet("opacity", AT, "base"), Triplet("left", MODIFY, "opacity"))
+        assert study.record().triplets == study.record(set()).triplets == study.record({1}).triplets == expected
+        assert study.record({1}).report == "No effusion ."
+
+
+def test_without_a_file_of_splits_a_study_is_in_one_split_by_its_name() -> None:
+    splits = [split_by_name(str(uid)) for uid in range(2_000)]
+    assert splits == [split_by_name(str(uid)) for uid in range(2_000)]
+    assert {split: round(splits.count(split) / 2_000, 1) for split in SPLITS} == {
+        "train": 0.8, "validate": 0.1, "test": 0.1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_file_of_splits_decides(tmp_path: Path, form: str) -> None:
+    """R2Gen's own, whose ids name OpenI's studies, or a table; what it does not name is of the split other."""
+    if form == "json":
+        document = {"train": [{"id": "CXR2_IM-0652"}, {"id": "CXR4_IM-1"}], "val": [{"id": "CXR6_IM-1"}], "test": []}
+        (tmp_path / "splits.json").write_text(json.dumps(document), encoding="utf-8")
+    else:
+        (tmp_path / "splits.csv").write_text("study,split\n2,train\n4,train\n6,val\n", encoding="utf-8")
+    settings = openi(tmp_path, "codes", f"splits.{form}")
+    assert [study.id for study in read_studies(settings, "train", tmp_path)] == ["I2", "I4"]
+    assert [study.id for study in read_studies(settings, "val", tmp_path)] == ["I6"]
+    assert [study.id for study in read_studies(settings, "other", tmp_path)] == [f"I{uid}" for uid in range(8, 21, 2)]
+
+
+@pytest.mark.parametrize("text", ["[]", "{}x", '{"train": [{"study": 1}]}', '{"train": 7}'])
+def test_a_damaged_file_of_splits_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "splits.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"splits\.json"):
+        read_studies(openi(tmp_path, "codes", "splits.json"), "train", tmp_path)
+
+
+def test_construction_gives_silver_targets_by_sentence(tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text("study,split\n2,train\n", encoding="utf-8")
+    [study] = read_studies(openi(tmp_path, "constructed", "splits.csv"), "train", tmp_path)
+    present, denied = study.sentences
+    assert Triplet("left", MODIFY, "lung opacity") in present.triplets or any(
+        triplet.head == "left" and triplet.relation is MODIFY for triplet in present.triplets
+    )
+    assert any(triplet.relation is AT and triplet.tail == "base" for triplet in present.triplets)
+    assert any(triplet.head == "mild" for triplet in present.triplets)
+    assert denied == Sentence("No effusion .", ())
+
+
+def read_studies_if_any(settings: DataSettings, split: str, base: Path) -> list[Study]:
+    try:
+        return read_studies(settings, split, base)
+    except InputError:
+        return []
+
+
+def test_a_patient_of_the_training_is_not_tested_and_repeated_reports_are_told_apart() -> None:
+    long_sentence = Sentence(" ".join(["clear"] * LONG), ())
+    training = [Study("I1", None, (long_sentence,), subject="p1")]
+    same_patient = Study("I2", None, (Sentence("Clear.", ()),), subject="p1")
+    same_report = Study("I3", None, (long_sentence,), subject="p3")
+    assert shared_studies(training, [same_patient, same_report]) == [same_patient]
+    assert repeated_reports(training, [same_patient, same_report]) == [same_report]
+    require_apart(training, [same_report])
+    with pytest.raises(InputError, match="patients"):
+        require_apart(training, [same_patient])
 
 
 def test_graphs_alone_are_records_without_images(tmp_path: Path) -> None:
@@ -263,26 +357,20 @@ def test_damaged_drawn_triplets_are_one_clear_error(tmp_path: Path, content: str
 # training and test apart
 
 
-def test_a_test_study_or_its_long_report_in_the_training_is_refused() -> None:
-    long_study = replace(
-        STUDY,
-        id="I2",
-        sentences=tuple(
-            Sentence(f"There is finding {finding_number} in the left lung .", ()) for finding_number in range(5)
-        ),
-    )
-    require_apart([STUDY, long_study], [replace(STUDY, id="I9")])  # a short report is written of many
-    with pytest.raises(InputError, match="1 test reports are also in the training part; the first is that of I1"):
-        require_apart([STUDY, long_study], [STUDY])
-    with pytest.raises(InputError, match=r"1 test reports .* I3"):
-        require_apart([STUDY, long_study], [replace(long_study, id="I3")])
-    with pytest.raises(InputError, match=r"1 test reports .* p10/p1/s50414267\.txt"):  # as RadGraph calls it
+def test_a_test_study_in_the_training_is_refused() -> None:
+    require_apart([STUDY], [replace(STUDY, id="I9")])
+    with pytest.raises(InputError, match="1 test studies or their patients are also in training; the first is I1"):
+        require_apart([STUDY], [STUDY])
+    with pytest.raises(InputError, match=r"the first is p10/p1/s50414267\.txt"):  # as RadGraph calls it
         require_apart([replace(STUDY, id="I50414267")], [replace(STUDY, id="p10/p1/s50414267.txt")])
-    spaced_sentences = tuple(
-        sentence._replace(text=sentence.text.replace(" ", "  ")) for sentence in long_study.sentences
-    )
-    with pytest.raises(InputError, match=r"1 test reports .* I4"):
-        require_apart([long_study], [replace(long_study, id="I4", sentences=spaced_sentences)])
     with pytest.raises(InputError) as raised:
-        require_apart([long_study], [replace(long_study, id="I3")])
-    assert "finding" not in f"{raised.value}{raised.value.hint}"
+        require_apart([STUDY], [STUDY])
+    assert "effusion" not in f"{raised.value}{raised.value.hint}"
+
+
+def test_a_long_report_of_the_training_is_repeated_regardless_of_its_spaces_and_a_short_one_not() -> None:
+    sentences = tuple(Sentence(f"There is finding {number} in the left lung .", ()) for number in range(5))
+    long_study = replace(STUDY, id="I2", sentences=sentences)
+    spaced = tuple(sentence._replace(text=sentence.text.replace(" ", "  ")) for sentence in sentences)
+    others = [replace(STUDY, id="I9"), replace(long_study, id="I4", sentences=spaced)]
+    assert repeated_reports([STUDY, long_study], others) == others[1:]

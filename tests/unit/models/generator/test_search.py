@@ -144,7 +144,8 @@ def test_a_grammar_holds_and_chances_are_those_of_the_model_without_it(beams: in
             assert log_probability == pytest.approx(float(logits.log_softmax(-1)[token]), abs=1e-4)
 
 
-def test_with_beams_enough_it_is_the_most_probable_of_all_replies() -> None:
+@pytest.mark.parametrize("length_penalty", [0.0, 0.5, 1.0])
+def test_with_beams_enough_it_is_the_best_of_all_replies(length_penalty: float) -> None:
     """An oracle that tries every reply of up to four of three tokens."""
     model = language("qwen2", 5)
     embeddings, mask = prompts(model, [5])
@@ -169,8 +170,9 @@ def test_with_beams_enough_it_is_the_most_probable_of_all_replies() -> None:
             for reply in replies([*prefix_ids, token], log_probability + float(log_probabilities[token]))
         ]
 
-    [best_reply] = most_probable(model, embeddings, mask, beams=32, max_new_tokens=4, end=END, logits_filter=hold)
-    log_probability, tokens = max(replies([], 0.0))
+    options: Any = {"beams": 32, "max_new_tokens": 4, "end": END, "logits_filter": hold}
+    [best_reply] = most_probable(model, embeddings, mask, **options, length_penalty=length_penalty)
+    log_probability, tokens = max(replies([], 0.0), key=lambda reply: reply[0] / len(reply[1]) ** length_penalty)
     assert best_reply.tokens == tokens
     assert sum(best_reply.chances) == pytest.approx(log_probability, abs=1e-4)
 

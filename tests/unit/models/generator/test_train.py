@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 from kgp_models.generator.checkpoint import load_generator
-from kgp_models.generator.generate import Generator
 from kgp_models.generator.model import VLMKG
+from kgp_models.generator.settings import DecodingSettings
 from kgp_models.generator.train import Work, train_stages
-from kgp_models.generator.validate import validated
+from kgp_models.generator.validate import validate
 from kgplatform.errors import InputError
 from kgplatform.progress import no_progress
 from tests import generators
@@ -195,21 +195,62 @@ def test_the_model_card_says_what_is_reached_on_studies_held_out(
     """The figures again, of the generator that was saved."""
     work = generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder)
     names_by_part = {
-        "llm-kg": ["validation F1, report"],
-        "vlm-kg": ["validation F1, report and image", "validation F1, image alone"],
+        "llm-kg": ["validation F1, report", "validation F1, report, tokens a reply"],
+        "vlm-kg": [
+            "validation F1, report and image",
+            "validation F1, report and image, tokens a reply",
+            "validation F1, image alone",
+            "validation F1, image alone, tokens a reply",
+        ],
     }
+    decoding = DecodingSettings()
     for folder_name, figure_names in names_by_part.items():
         checkpoint = load_generator(tiny_generator_folder / folder_name)
-        repeated_figures = validated(Generator(checkpoint), work.validation(work.studies()), work.same, no_progress)
+        studies = work.validation(work.studies())
+        repeated_figures, penalty = validate(checkpoint, decoding, studies, [], work.same, no_progress)
+        assert penalty == checkpoint.length_penalty == 0.0
         assert list(repeated_figures) == ["validation studies", *figure_names]
         assert repeated_figures["validation studies"] == len(work.validation(work.studies()))
         figures = checkpoint.about["figures"]
-        assert {figure_name: figures[figure_name] for figure_name in repeated_figures} == pytest.approx(
-            repeated_figures, abs=0.05
-        )  # half precision on disk
+        scores = {name: figure for name, figure in repeated_figures.items() if "tokens" not in name}
+        assert {name: figures[name] for name in scores} == pytest.approx(scores, abs=0.05)  # half precision on disk
         card_text = (tiny_generator_folder / folder_name / "README.md").read_text(encoding="utf-8")
         assert f"| {figure_names[-1]} | {figures[figure_names[-1]]} |" in card_text
-    assert validated(Generator(checkpoint), [], work.same, no_progress) == {}
+    assert validate(checkpoint, decoding, [], [], work.same, no_progress) == ({}, 0.0)
+
+
+def test_the_length_penalty_that_is_best_on_validation_is_kept_with_the_model(
+    synthetic_studies_folder: Path, tmp_path: Path
+) -> None:
+    """With the F1 of each, that of reports which are not in the training, and on as many studies as were asked for."""
+    decoding = {"length_penalties": [0.0, 1.0, 2.0], "studies": 3, "beams": 2}
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path, decoding=decoding)
+    train_stages(work, ["1"])
+    checkpoint = load_generator(tmp_path / "llm-kg")
+    figures = checkpoint.about["figures"]
+    assert figures["validation studies"] == 3
+    by_penalty = {penalty: figures[f"validation F1, report, length penalty {penalty:g}"] for penalty in (0.0, 1.0, 2.0)}
+    assert checkpoint.length_penalty == max(by_penalty, key=lambda penalty: by_penalty[penalty])
+    assert figures["validation F1, report"] == max(by_penalty.values())
+    studies = work.validation(work.studies())
+    repeated, _ = validate(checkpoint, DecodingSettings(studies=3), studies, studies[:1], work.same, no_progress)
+    assert "validation F1, report, 2 reports not in training" in repeated
+
+
+def test_lora_trains_stage_1_too_and_is_merged(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    tune = {"tune": "lora", "lora_rank": 2}
+    train_stages(generators.tiny_generator_training(synthetic_studies_folder, tmp_path, language=tune), ["1"])
+    generator = load_generator(tmp_path / "llm-kg")
+    assert not any("lora" in name for name, _ in generator.model.named_parameters())
+    assert generator.about["base_model"]["name"] == "none: trained from random weights"
+
+
+def test_bfloat16_without_the_processors_instructions_is_warned_of(
+    synthetic_studies_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kgp_models.generator.train.has_fast_bfloat16", lambda: False)
+    train_stages(generators.tiny_generator_training(synthetic_studies_folder, tmp_path, dtype="bfloat16"), ["1"])
+    assert any("no instructions for bfloat16" in message for message in caplog.messages)
 
 
 def test_images_of_which_most_cannot_be_read_stop_a_training(synthetic_studies_folder: Path, tmp_path: Path) -> None:
