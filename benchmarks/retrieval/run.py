@@ -1,6 +1,7 @@
 """Trains and tests retrieval with the graph's knowledge: MedMKG's Table 3, with controls and intervals.
 
     python -m benchmarks.retrieval.run --data phantom --backbone small --methods all --seeds 3
+    python -m benchmarks.retrieval.run --data openi --backbone offline --protocol r2gen
     python -m benchmarks.retrieval.run --data PAIRS.parquet --images DIR --backbone clip:FOLDER --methods all --seeds 3
     python -m benchmarks.retrieval.run --table                      # train nothing, write the tables again
 
@@ -11,6 +12,7 @@ A finished run is in `benchmarks/retrieval/results/retrieval_DATA_BACKBONE_PROTO
 interrupted one goes on from its last epoch, in `build/retrieval`. `--jobs` trainings run next to each other, a core
 each.
 
+`--data openi` reads `openi_xray` and `iu_xray` in KGP_DATA_DIR; the graph is that of the training part's reports.
 `--data phantom` draws the studies, builds their graph in a Neo4j of the benchmark's own, and pairs other studies. Your
 own pairs are made with `kgp pairs`; the graph is then that in the running Neo4j.
 """
@@ -38,6 +40,7 @@ from kgplatform.datasets import pair_metrics as metrics
 from kgplatform.datasets import pairs
 from kgplatform.errors import UsageError
 from kgplatform.progress import silent_progress
+from kgplatform.settings import Settings
 
 FOLDER = Path(__file__).parent
 SETTINGS = FOLDER / "settings"
@@ -64,7 +67,9 @@ def retrieval_cell_settings(cell: Cell, backbone: str, epochs: int | None) -> An
     """The settings of a cell, of the folder for the backbone."""
     from kgp_models.retrieval.settings import RetrievalSettings
 
-    folder = backbone if (SETTINGS / backbone).is_dir() else "paper"
+    kind = TowerSpec.parse(backbone).kind
+    folder = {"images": "offline"}.get(kind, kind)  # a trained image tower has frozen features, as the offline one
+    folder = folder if (SETTINGS / folder).is_dir() else "paper"
     cell_settings = RetrievalSettings.read(SETTINGS / folder / f"{cell.method}.yaml")
     backbone_spec = str(TowerSpec.parse(backbone).below(Path.cwd()))
     cell_settings = replace(cell_settings, backbone=backbone_spec, graph=cell.graph)
@@ -185,6 +190,8 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
         data = (
             retrieval_data.phantom_retrieval_data(build_folder, arguments.protocol, *arguments.studies)
             if arguments.data == "phantom"
+            else retrieval_data.openi_retrieval_data(build_folder, _data_folder(), arguments.protocol)
+            if arguments.data == "openi"
             else retrieval_data.running_retrieval_data(
                 Path(arguments.data), arguments.images, arguments.lexicon, arguments.protocol
             )
@@ -196,6 +203,14 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
     if not results_path.exists():
         raise UsageError(f"there are no results {results_path.name}", "Leave out --table.")
     retrieval_table.write_retrieval_table(results_path)
+
+
+def _data_folder() -> Path:
+    """The folder of data sets. Raises `UsageError` where it is not set."""
+    folder = Settings.from_env().data_dir
+    if folder is None:
+        raise UsageError("where is OpenI?", "Set KGP_DATA_DIR to the folder of openi_xray and iu_xray.")
+    return folder
 
 
 def _run_all(
@@ -234,11 +249,11 @@ def _run_all(
 def main() -> int:
     """Read the arguments and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="phantom", help="phantom, or a file of `kgp pairs`")
+    parser.add_argument("--data", default="phantom", help="phantom, openi, or a file of `kgp pairs`")
     parser.add_argument("--backbone", default="small", help="small, offline, clip:FOLDER or open-clip:FOLDER")
     parser.add_argument("--methods", default="all", help="all, or names with commas between them")
     parser.add_argument("--seeds", type=int, default=3, help=f"how many, from {FIRST_SEED}")
-    parser.add_argument("--protocol", default="subject", choices=sorted(pairs.PROTOCOLS))
+    parser.add_argument("--protocol", default="subject", choices=[*sorted(pairs.PROTOCOLS), retrieval_data.R2GEN])
     parser.add_argument("--controls", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--ablation", action="store_true", help="also the graph without stances")
     parser.add_argument("--epochs", type=int, help="at most this many, instead of the number in the settings")

@@ -107,6 +107,8 @@ def _split_questions(read_questions: Sequence[questions.Question], protocol: str
     if protocol == "official":
         return [questions.official(read_questions)]
     image_groups = questions.pictures(read_questions)
+    if protocol == "validation":
+        return [questions.on_validation(read_questions, image_groups)]
     return [questions.image_disjoint(read_questions, image_groups, fold, folds) for fold in range(folds)]
 
 

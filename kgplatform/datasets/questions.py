@@ -1,9 +1,11 @@
 """Questions about images (MedMKG §4.3 and appendix K): read, those that are answered by yes or no, and split.
 
-Two protocols deal questions out:
+Three protocols deal questions out:
 
 - ``official``: the released test part. Where no validation part is released, a tenth of training becomes one, as in the
   paper's code. In VQA-RAD nearly every test image then has other questions in training.
+- ``validation``: the released validation part is tested on, and a tenth of the training part's images tune; the test
+  part is not read.
 - ``image-disjoint``: all questions of the data set are distributed again, in folds, all of an image to one side. Images
   are distinguished by what they show, not by their names.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +30,7 @@ logger = logging.getLogger(__name__)
 PARTS: Final = ("train", "valid", "test")
 TEST_SIZES: Final = {"vqa_rad": (251, 118), "slake": (355, 175), "path_vqa": (3362, 1816)}
 """Closed questions of the released test part, and those of them answered by yes, as MedMKG's Table 4 implies them."""
-PROTOCOLS: Final = ("official", "image-disjoint")
+PROTOCOLS: Final = ("official", "validation", "image-disjoint")
 SEED: Final = 42
 FOLDS: Final = 5
 MAX_QUESTION_LENGTH: Final = 2_000  # characters of a question or an answer
@@ -210,6 +213,38 @@ def official(questions: Sequence[Question], seed: int = SEED) -> QuestionSet:
         hint = f"Give the folder of the whole release. ({alternative})"
         raise InputError(f"the data set has no closed questions for {empty_parts}", hint)
     return QuestionSet(parts, "official", seed)
+
+
+def on_validation(questions: Sequence[Question], picture_hashes: dict[str, str], seed: int = SEED) -> QuestionSet:
+    """The released validation part as test, the released test part unread; a tenth of the training part's pictures,
+    with all of their questions, becomes the validation part. `picture_hashes` is from `pictures`.
+
+    A training question whose picture is also one of the validation part's is left out. Raises `InputError` where
+    training or validation part are missing.
+    """
+    test_pictures = {picture_hashes[question.image] for question in questions if question.part == "valid"}
+    training = [
+        question
+        for question in questions
+        if question.part == "train" and picture_hashes[question.image] not in test_pictures
+    ]
+    training_pictures = sorted(
+        {picture_hashes[question.image] for question in training}, key=lambda key: _chance("picture", seed, key)
+    )
+    tuning_pictures = set(training_pictures[: math.ceil(len(training_pictures) / 10)])
+    parts: dict[str, list[Question]] = {
+        "train": [question for question in training if picture_hashes[question.image] not in tuning_pictures],
+        "valid": [
+            replace(question, part="valid")
+            for question in training
+            if picture_hashes[question.image] in tuning_pictures
+        ],
+        "test": [replace(question, part="test") for question in questions if question.part == "valid"],
+    }
+    if not all(parts.values()):
+        empty_parts = ", ".join(part_name for part_name in PARTS if not parts[part_name])
+        raise InputError(f"the data set has no closed questions for {empty_parts}", "Use another protocol.")
+    return QuestionSet(parts, "validation", seed)
 
 
 def image_disjoint(

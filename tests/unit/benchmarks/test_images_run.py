@@ -10,13 +10,14 @@ import pytest
 pytest.importorskip("torch")
 import torch
 
-from benchmarks.images import data, run
+from benchmarks.images import baselines, data, figures
+from kgp_models.images.examples import ImageExamples, LabelledImage, Link
 
 
 def test_filtered_ranks_leave_out_other_heads_and_count_ties_half() -> None:
     scores = np.array([[0.9, 0.8, 0.7, 0.1], [0.5, 0.5, 0.5, 0.2]])
     targets = np.array([[1.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
-    ranks, rows = run.filtered_ranks(scores, targets)
+    ranks, rows = figures.filtered_ranks(scores, targets)
     assert ranks.tolist() == [1.0, 2.0, 2.0], "the second head of the first radiograph is behind one head, not two"
     assert rows.tolist() == [0, 0, 1]
 
@@ -31,9 +32,48 @@ def test_a_regression_separates_what_can_be_separated() -> None:
     rng = torch.Generator().manual_seed(0)
     vectors = torch.randn(200, 5, generator=rng)
     targets = (vectors[:, :1] > 0).float()
-    weights, bias, mean, deviation = run.fit_regression(vectors[:150], targets[:150], vectors[150:], targets[150:])
+    weights, bias, mean, deviation = baselines.fit_regression(
+        vectors[:150], targets[:150], vectors[150:], targets[150:]
+    )
     logits = ((vectors[150:] - mean) / deviation) @ weights + bias
     assert ((logits > 0) == (targets[150:] > 0)).float().mean() > 0.95
+
+
+def test_a_heads_anatomies_and_qualifiers_are_links_next_to_it() -> None:
+    links = data.code_links("Opacity/lung/base/left;normal; Cardiomegaly/mild;Nodule")
+    assert sorted(link.name for link in links) == ["Cardiomegaly/mild", "Opacity/base", "Opacity/left", "Opacity/lung"]
+
+
+LINKS = [Link("POSITIVE", name, name) for name in ("rare", "common")]
+
+
+def labelled(*rows: tuple[int, int]) -> ImageExamples:
+    return ImageExamples(
+        [
+            LabelledImage(
+                str(number), Path(), str(number), frozenset(link for link, has in zip(LINKS, row, strict=True) if has)
+            )
+            for number, row in enumerate(rows)
+        ]
+    )
+
+
+def test_figures_by_frequency_are_those_of_the_heads_in_it() -> None:
+    examples = labelled((1, 0), (0, 1), (0, 1), (0, 0))
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.4], [0.1, 0.8], [0.3, 0.6]])
+    by_frequency = figures.by_frequency(probabilities, LINKS, [25, 400], examples)
+    assert by_frequency == {
+        "20 to 49": {"heads": 1, "macro AUC": 1.0, "mean average precision": 1.0},
+        "100 and more": {"heads": 1, "macro AUC": 0.75, "mean average precision": round((1 + 2 / 3) / 2, 4)},
+    }
+
+
+def test_reliability_is_the_observed_share_of_each_bin() -> None:
+    examples = labelled((1, 0), (0, 0))
+    assert figures.reliability(np.array([[0.95, 0.05], [0.91, 0.02]]), LINKS, examples) == [
+        {"predicted": 0.035, "observed": 0.0, "pairs": 2},
+        {"predicted": 0.93, "observed": 0.5, "pairs": 2},
+    ]
 
 
 @pytest.mark.data

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from kgplatform.datasets.questions import PARTS, Question, image_disjoint, official, pictures
+from kgplatform.datasets.questions import PARTS, Question, image_disjoint, official, on_validation, pictures
 from kgplatform.errors import InputError, UsageError
 
 
@@ -77,6 +77,34 @@ class TestOfficial:
     def test_nothing_to_test_with(self) -> None:
         with pytest.raises(InputError, match="no closed questions for test"):
             official([_question(number) for number in range(20)])
+
+
+class TestOnValidation:
+    """The released validation part as test; the test part is not read."""
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 30), st.sampled_from(PARTS)), min_size=60, max_size=120), st.integers(0, 3)
+    )
+    def test_pictures_stay_in_one_part_and_the_test_part_is_not_read(
+        self, rows: list[tuple[int, str]], seed: int
+    ) -> None:
+        all_questions = [_question(number, f"{image}.png", part) for number, (image, part) in enumerate(rows)]
+        picture_ids = {f"{number}.png": f"picture {number // 2}" for number in range(31)}  # two files show the same
+        try:
+            question_set = on_validation(all_questions, picture_ids, seed)
+        except InputError:  # all pictures of the training are also in the validation part
+            return
+        pictures_by_part = [{picture_ids[member.image] for member in question_set.parts[part]} for part in PARTS]
+        assert not pictures_by_part[0] & pictures_by_part[1]
+        assert not (pictures_by_part[0] | pictures_by_part[1]) & pictures_by_part[2]
+        released = {member.id: member.part for member in all_questions}
+        assert {released[member.id] for member in question_set.parts["test"]} == {"valid"}
+        assert {released[member.id] for part in PARTS[:2] for member in question_set.parts[part]} == {"train"}
+        assert sum(part == "valid" for _, part in rows) == len(question_set.parts["test"])
+
+    def test_a_data_set_without_a_validation_part(self) -> None:
+        with pytest.raises(InputError, match="no closed questions for"):
+            on_validation([_question(number) for number in range(20)], {"a.png": "a"})
 
 
 class TestImageDisjoint:
