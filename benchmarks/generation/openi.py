@@ -9,7 +9,8 @@ of `kgp train images`. Rows, by what they read:
 
     nothing            the most frequent triplets
     report             the triplets of the nearest training report (TF-IDF); TF-IDF and logistic regression; LLM-KG
-    image              those of the nearest radiograph; logistic regression on the encoder's vectors; VLM-KG
+    image              those of the nearest radiograph; logistic regression on the encoder's vectors; the codes that the
+                       encoder was trained on (`benchmarks.images.run --code-parts`); VLM-KG
     report and image   VLM-KG; with half of the sentences; blind (a grey image)
 
 F1 is exact and micro, of triplets and of entities, with 95 % bootstrap intervals over studies; on all studies, and on
@@ -41,11 +42,14 @@ from kgp_models.generator.generate import Decoding, Generator, generator_device
 from kgp_models.generator.read_studies import OTHER, read_studies
 from kgp_models.generator.records import Record, Study, repeated_reports, require_apart, thinned
 from kgp_models.generator.settings import DataSettings
+from kgp_models.images.checkpoint import load_image_model
+from kgp_models.images.model import image_outputs
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
 from kgp_models.retrieval.inputs import image_features, read_pictures
 from kgplatform.cli.output import note, progress
 from kgplatform.errors import UsageError
 from kgplatform.generate.backend import GenerationRequest, GeneratorReply
+from kgplatform.triplets.codes import code_triplets
 from kgplatform.triplets.metrics import bootstrap_difference, count, exact_key, score_documents
 
 RESULTS: Final = Path(__file__).parent / "results" / "openi.json"
@@ -138,6 +142,32 @@ def image_rivals(studies: OpenIStudies, spec: str, folder: Path) -> dict[str, di
     standard = {name: (part - mean) / deviation for name, part in vectors.items()}
     regression = regressions((training - mean) / deviation, studies, standard, IMAGE_PENALTIES)
     return {f"nearest radiograph, {spec_name(spec)}": nearest, f"logistic regression, {spec_name(spec)}": regression}
+
+
+def link_triplets(studies: OpenIStudies, folder: Path, pictures_folder: Path) -> dict[str, list[Triplets]]:
+    """The triplets of the codes that an encoder of `benchmarks.images.run --code-parts` was trained on, by part: those
+    above the probability that is best on validation.
+    """
+    model = load_image_model(folder)
+    columns, kinds = [], []
+    for column, link in enumerate(model.links):
+        for triplet in code_triplets([link.name]):
+            columns.append(column)
+            kinds.append(triplet)
+    if not kinds:
+        return {}
+    scores = {}
+    for name, part in studies.parts.items():
+        paths = [study.image for study in part if study.image is not None]
+        pictures = read_pictures(paths, model.picture, pictures_folder, progress(f"images, {name}"))
+        _, logits = image_outputs(model.classifier, model.picture, pictures.values, progress(f"links, {name}"))
+        scores[name] = model.calibration.probabilities(logits).numpy()[:, columns]
+    validation = _targets(studies.parts["validation"])
+    thresholds = [
+        (_f1(_above(scores["validation"], kinds, float(threshold)), validation), float(threshold))
+        for threshold in THRESHOLDS
+    ]
+    return {name: _above(part, kinds, max(thresholds)[1]) for name, part in scores.items()}
 
 
 def spec_name(spec: str) -> str:
@@ -277,15 +307,17 @@ class Table:
         record.store(self.path, {**document, "context": record.context(self.seed)}, indent=1)
 
 
-def run_rivals(table: Table, encoders: Sequence[str], folder: Path) -> None:
+def run_rivals(table: Table, encoder: Path | None, folder: Path) -> None:
     """The rows that need no generator."""
     studies = table.studies
     frequent = most_frequent(_targets(studies.training), _targets(studies.parts["validation"]), exact_key)
     for part, part_studies in studies.parts.items():
         table.add(part, "most frequent", [frequent] * len(part_studies))
     rivals = report_rivals(studies)
-    for spec in encoders:
+    for spec in ["offline", *([] if encoder is None else [f"images:{encoder}"])]:
         rivals |= image_rivals(studies, spec, folder)
+    if encoder is not None and (linked := link_triplets(studies, encoder, folder)):
+        rivals["image encoder's codes"] = linked
     for name, predicted_by_part in rivals.items():
         for part, predicted in predicted_by_part.items():
             table.add(part, name, predicted)
@@ -335,8 +367,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     trained = [pair.partition("=") for pair in options.trained]
     stages = [(name, stage) for name, _, folder in trained for stage in _stages(Path(folder))]
     table = Table(options.results, read_parts(options.data, options.limit), options.seed)
-    encoders = ["offline", *([] if options.encoder is None else [f"images:{options.encoder}"])]
-    run_rivals(table, encoders, options.out)
+    run_rivals(table, options.encoder, options.out)
     for name, stage in stages:
         run_generator(table, name, stage, options.out)
     if options.decodings and stages:

@@ -51,10 +51,8 @@ def _figures(figures: Mapping[str, Any]) -> str:
             bounds = f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
             rows.append((f"{name}, against the indexers' codes", f"F1 {bounds}, {figure['studies']} studies"))
         elif name.startswith("retrieval"):
-            found = (
-                f"{figure['R@10']:.1%} in the first ten of {figure['images']:,} (by chance {figure['by chance']:.1%})"
-            )
-            rows.append((name, found))
+            shares = f"{figure['R@10']:.1%} (by chance {figure['by chance']:.1%})"
+            rows.append((name, f"{shares} of reports have their radiograph in the first ten of {figure['images']:,}"))
     cells = "".join(f"<tr><th scope=row>{escape(name)}<td>{escape(text)}" for name, text in rows)
     return f"<table>{cells}</table>"
 

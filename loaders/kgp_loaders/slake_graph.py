@@ -1,9 +1,9 @@
 """SLAKE's knowledge graph as a source: ``kgp ingest with slake DIR``, the release's folder with ``KG/``.
 
 A row is ``head#attribute#value``. A value that is a list ("chest pain, dyspnea") is one edge for each entry; sentences
-(the values of `TEXTS`, and entries of more than `MAX_ENTRY` characters) are no relations and are left out, counted. A name that is, as a whole, one of the
-open lexicon's names becomes that `Concept`, so that the facts stand next to those of MedMKG; any other is a `Thing` of
-the type `SlakeEntity`. Attributes are relations with `_` between their words.
+(the values of `TEXTS`, and entries of more than `MAX_ENTRY` characters) are no relations and are left out, counted. A
+name that is, as a whole, one of the open lexicon's names becomes that `Concept`, so that the facts stand next to those
+of MedMKG; any other is a `Thing` of the type `SlakeEntity`. Attributes are relations with `_` between their words.
 """
 
 from __future__ import annotations
