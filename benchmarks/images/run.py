@@ -140,9 +140,9 @@ def _view_rows(
     for examples, rows in ((frontal.examples, frontal.logits), (lateral, logits)):
         for subject, row in zip(examples.subjects, rows, strict=True):
             logits_by_study.setdefault(subject, []).append(row)
-    both = set(frontal.examples.subjects) & set(lateral.subjects)
+    with_both_views = set(frontal.examples.subjects) & set(lateral.subjects)
     first = {image.subject: row for row, image in reversed(list(enumerate(frontal.examples.images)))}
-    studies = frontal.examples.select([row for subject, row in sorted(first.items()) if subject in both])
+    studies = frontal.examples.select([row for subject, row in sorted(first.items()) if subject in with_both_views])
     means = torch.stack([torch.stack(logits_by_study[subject]).mean(0) for subject in studies.subjects])
 
     def encoder_row(examples: ImageExamples, raw: Tensor) -> dict[str, Any]:

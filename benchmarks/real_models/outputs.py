@@ -53,7 +53,7 @@ class Outputs:
 
 
 def held_out_outputs(
-    openi: Path, models: Path, graph: Graph, studies: Set[str], shown: int, progress: SubjectProgress
+    openi: Path, models: Path, graph: Graph, studies: Set[str], page_count: int, progress: SubjectProgress
 ) -> Outputs:
     """What the models in `models` say of these studies of OpenI. Raises `InputError` where none has a radiograph."""
     reports = [
@@ -68,7 +68,7 @@ def held_out_outputs(
     paths = [openi / "images" / report.image["path"] for report in reports]
     ranks = _ranks(models / "retrieval", reports, paths)
     written = _written(models / "generator", reports[:WRITTEN], paths, progress)
-    links = _links(models / "encoder", reports[:shown], paths, graph)
+    links = _links(models / "encoder", reports[:page_count], paths, graph)
     references = [code_triplets(report.codes) for report in reports[:WRITTEN]]
     figures: dict[str, Any] = {
         "held-out studies": len(reports),
@@ -91,7 +91,7 @@ def held_out_outputs(
             written["report and image"][row],
             ranks[row],
         )
-        for row, report in enumerate(reports[:shown])
+        for row, report in enumerate(reports[:page_count])
     ]
     return Outputs(rows, figures)
 

@@ -84,7 +84,7 @@ class Build:
         return f"images:{self.out / 'encoder'}"
 
 
-def build_models(build: Build, shown: int) -> None:
+def build_models(build: Build, page_count: int) -> None:
     """Every step that is not finished, then the figures and the page."""
     if not build.images.is_dir():
         hint = "Give OpenI's folder: indiana_reports.csv, indiana_projections.csv and images/."
@@ -102,7 +102,7 @@ def build_models(build: Build, shown: int) -> None:
         if not (build.out / "retrieval" / RETRIEVAL).is_file():
             _timed(build, "retrieval", lambda: _train_retrieval(build))
         held_out = {study for study, split in splits.items() if split in HELD_OUT}
-        outputs = held_out_outputs(build.openi, build.out, graph, held_out, shown, progress)
+        outputs = held_out_outputs(build.openi, build.out, graph, held_out, page_count, progress)
     seconds = _seconds(build)
     figures = {**outputs.figures, "seconds": seconds, "context": record.context(0)}
     write_json(build.out / "figures.json", figures)
@@ -112,7 +112,7 @@ def build_models(build: Build, shown: int) -> None:
 
 def write_studies(build: Build) -> Mapping[str, str]:
     """Write the tables without the held-out studies, and the splits of all; returns the splits by study."""
-    known = {} if build.splits is None else read_splits(build.splits)
+    listed = {} if build.splits is None else read_splits(build.splits)
     build.studies.mkdir(parents=True, exist_ok=True)
     splits: dict[str, str] = {}
     for name in (REPORTS, PROJECTIONS):
@@ -121,7 +121,7 @@ def write_studies(build: Build) -> Mapping[str, str]:
         column = header.index("uid")
         for row in rows:
             study = row[column]
-            splits.setdefault(study, known.get(study, OTHER) if known else split_by_name(study))
+            splits.setdefault(study, listed.get(study, OTHER) if listed else split_by_name(study))
         with (build.studies / name).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([header, *(row for row in rows if splits[row[column]] not in HELD_OUT)])
     with (build.studies / "splits.csv").open("w", encoding="utf-8", newline="") as file:

@@ -68,11 +68,11 @@ def openi_retrieval_data(build: Path, data: Path, protocol: str) -> RetrievalDat
     all_pairs = pairs.read_pairs("openi", folder).pairs
     if protocol == R2GEN:
         part_by_study = r2gen_parts(data)
-        known = [pair for pair in all_pairs if part_by_study.get(pair.study) == TRAIN]
-        dealt = pairs.partition_pairs(known, "report")
+        training_pairs = [pair for pair in all_pairs if part_by_study.get(pair.study) == TRAIN]
+        split = pairs.partition_pairs(training_pairs, "report")
         parts = {
-            "train": dealt["train"] + dealt["test"],
-            "valid": dealt["valid"],
+            "train": split["train"] + split["test"],
+            "valid": split["valid"],
             "test": [pair for pair in all_pairs if part_by_study.get(pair.study) != TRAIN],
         }
     else:

@@ -59,7 +59,7 @@ def read_studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
                 graphs_by_study[study_name(graph.name)] = graph
             else:
                 rejects_by_kind["graphs"].append(graph)
-    drawn_by_study = None if settings.drawn is None else read_image_triplets(root_folder / settings.drawn)
+    image_triplets_by_study = None if settings.drawn is None else read_image_triplets(root_folder / settings.drawn)
     studies, without_targets = [], 0
     for report in _reports(settings, root_folder, split):
         if isinstance(report, Reject):
@@ -77,7 +77,7 @@ def read_studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
                 report.image_id,
                 None if relative_path is None else root_folder / settings.images / relative_path,
                 report_sentences,
-                None if drawn_by_study is None else drawn_by_study.get(name, ()),
+                None if image_triplets_by_study is None else image_triplets_by_study.get(name, ()),
                 report.image.get("dataset", ""),
                 report.image.get("subject_id", ""),
                 study_triplets,
@@ -128,22 +128,24 @@ def constructed_sentences(report: Report) -> tuple[Sentence, ...]:
     """The report in sentences, each with what construction reads in it: of every finding that is present, or may be,
     where it is (`located_at`), and its side, degree and course (`modify`).
     """
-    triplets_by_place: dict[tuple[str, int], dict[Triplet, None]] = {}
+    triplets_by_mention: dict[tuple[str, int], dict[Triplet, None]] = {}
     for (concept, stance), evidence in annotate(report, _tagger(), rules()).edges.items():
         if stance is Stance.NEGATIVE:
             continue
         finding = entity(concept.name)
         for mention in evidence:
-            places = [entity(str(place)) for place in mention.attributes.get(Attribute.LOCATION, ())]
+            locations = [entity(str(location)) for location in mention.attributes.get(Attribute.LOCATION, ())]
             words = [entity(str(word)) for name in _DESCRIBING for word in mention.attributes.get(name, ())]
-            stated = triplets_by_place.setdefault((mention.section, mention.start), {})
-            stated |= dict.fromkeys(Triplet(finding, Relation.LOCATED_AT, place) for place in places if place)
+            stated = triplets_by_mention.setdefault((mention.section, mention.start), {})
+            stated |= dict.fromkeys(
+                Triplet(finding, Relation.LOCATED_AT, location) for location in locations if location
+            )
             stated |= dict.fromkeys(Triplet(word, Relation.MODIFY, finding) for word in words if word)
     report_sentences = []
     for section, text in report.sections.items():
         for start, stop in sentences(text):
             stated = {}
-            for (mention_section, mention_start), mention_triplets in sorted(triplets_by_place.items()):
+            for (mention_section, mention_start), mention_triplets in sorted(triplets_by_mention.items()):
                 if mention_section == section and start <= mention_start < stop:
                     stated |= mention_triplets
             report_sentences.append(Sentence(report_text([text[start:stop]]), tuple(stated)))

@@ -148,8 +148,8 @@ def data_sha256(chosen: Sequence[Study]) -> str:
     """A hash of the studies: ids, texts, triplets, what is drawn."""
     digest = hashlib.sha256()
     for study in chosen:
-        of_study = [study.study_triplets] if study.study_triplets else []  # so that hashes of other studies stay
-        digest.update(json.dumps([study.id, study.sentences, study.image_triplets, *of_study]).encode())
+        study_level = [study.study_triplets] if study.study_triplets else []  # so that hashes of other studies stay
+        digest.update(json.dumps([study.id, study.sentences, study.image_triplets, *study_level]).encode())
     return digest.hexdigest()
 
 
