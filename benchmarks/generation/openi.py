@@ -48,6 +48,7 @@ from kgp_models.retrieval.checkpoint import open_frozen_backbone
 from kgp_models.retrieval.inputs import image_features, read_pictures
 from kgplatform.cli.output import note, progress
 from kgplatform.errors import UsageError
+from kgplatform.files import read_json
 from kgplatform.generate.backend import GenerationRequest, GeneratorReply
 from kgplatform.triplets.codes import code_triplets
 from kgplatform.triplets.metrics import bootstrap_difference, count, exact_key, score_documents
@@ -262,13 +263,20 @@ def _stages(folder: Path) -> list[Path]:
 
 
 class Table:
-    """The rows of a part, with what each is compared with, stored after each row."""
+    """The rows of a part, with what each is compared with, stored after each row; rows of an earlier call stay."""
 
     def __init__(self, path: Path, studies: OpenIStudies, seed: int) -> None:
         self.path, self.studies, self.seed = path, studies, seed
         self.rows: dict[str, dict[str, Any]] = {name: {} for name in studies.parts}
         self.counts: dict[tuple[str, str], Any] = {}
         self.searches: dict[str, Any] = {}
+        earlier = read_json(path) if path.is_file() else {}
+        if earlier.get("studies") == self._sizes():
+            self.rows, self.searches = earlier["rows"], earlier["searches"]
+
+    def has(self, part: str, name: str, model: str) -> bool:
+        """Whether this row of this model is there from an earlier call."""
+        return self.rows[part].get(name, {}).get("model") == model
 
     def add(self, part: str, name: str, predicted: Sequence[Triplets], **more: Any) -> None:
         """Score a row against the indexers' triplets."""
@@ -296,24 +304,31 @@ class Table:
             return None
         return bootstrap_difference(self.counts[part, name], self.counts[part, baseline], self.seed).as_dict()
 
-    def store(self) -> None:
-        """Write what there is."""
-        studies = {
+    def _sizes(self) -> dict[str, int]:
+        return {
             "training": len(self.studies.training),
             **{name: len(part) for name, part in self.studies.parts.items()},
             **{f"{name}, report in training": len(ids) for name, ids in self.studies.repeated.items()},
         }
-        document = {"studies": studies, "rows": self.rows, "searches": self.searches}
+
+    def store(self) -> None:
+        """Write what there is."""
+        document = {"studies": self._sizes(), "rows": self.rows, "searches": self.searches}
         record.store(self.path, {**document, "context": record.context(self.seed)}, indent=1)
 
 
-def run_rivals(table: Table, encoder: Path | None, folder: Path) -> None:
-    """The rows that need no generator."""
+def run_most_frequent(table: Table) -> None:
+    """The triplets that most training studies have, for every study."""
     studies = table.studies
     frequent = most_frequent(_targets(studies.training), _targets(studies.parts["validation"]), exact_key)
     for part, part_studies in studies.parts.items():
         table.add(part, "most frequent", [frequent] * len(part_studies))
-    rivals = report_rivals(studies)
+
+
+def run_rivals(table: Table, encoder: Path | None, folder: Path) -> None:
+    """The other rows that need no generator."""
+    studies = table.studies
+    rivals = {} if all("nearest report" in rows for rows in table.rows.values()) else report_rivals(studies)
     for spec in ["offline", *([] if encoder is None else [f"images:{encoder}"])]:
         rivals |= image_rivals(studies, spec, folder)
     if encoder is not None and (linked := link_triplets(studies, encoder, folder)):
@@ -329,10 +344,16 @@ def run_generator(table: Table, name: str, stage: Path, folder: Path) -> None:
     Image.new("L", (256, 256), 128).save(grey)
     trained = checkpoint.load_generator(stage, generator_device())
     generator = Generator(trained, Decoding())
-    for part, studies in table.studies.parts.items():
-        for row_name, records in generator_records(studies, trained.vision is not None, grey).items():
-            written = write_replies(generator, records, f"{name}, {row_name}, {part}")
-            table.add(part, f"{name}: {row_name}", **{"predicted": written.pop("triplets")}, **written)
+    records_by_part = {
+        part: generator_records(studies, trained.vision is not None, grey)
+        for part, studies in table.studies.parts.items()
+    }
+    for row_name in records_by_part["validation"]:
+        title = f"{name}: {row_name}"
+        for part, records in records_by_part.items():
+            if not table.has(part, title, trained.sha256):
+                written = write_replies(generator, records[row_name], f"{title}, {part}")
+                table.add(part, title, written.pop("triplets"), model=trained.sha256, **written)
 
 
 def run_searches(table: Table, name: str, stage: Path) -> None:
@@ -357,6 +378,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--trained", action="append", default=[], help="NAME=FOLDER; may be repeated")
     parser.add_argument("--encoder", type=Path, help="a folder of `kgp train images`")
+    parser.add_argument("--rivals", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--decodings", action="store_true", help="compare searches, with the first --trained")
     parser.add_argument("--limit", type=int, help="at most this many studies of each part")
     parser.add_argument("--seed", type=int, default=0)
@@ -367,7 +389,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     trained = [pair.partition("=") for pair in options.trained]
     stages = [(name, stage) for name, _, folder in trained for stage in _stages(Path(folder))]
     table = Table(options.results, read_parts(options.data, options.limit), options.seed)
-    run_rivals(table, options.encoder, options.out)
+    run_most_frequent(table)
+    if options.rivals:
+        run_rivals(table, options.encoder, options.out)
     for name, stage in stages:
         run_generator(table, name, stage, options.out)
     if options.decodings and stages:

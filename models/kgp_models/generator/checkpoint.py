@@ -60,7 +60,11 @@ def _card_text(description: Description) -> CardText:
 
 
 def _vision_name(description: Description) -> str:
-    """The kind of the encoder, and the name of its folder: where it is on this machine is nobody's concern."""
+    """The kind of the encoder, and the name of its folder: where it is on this machine is nobody's concern; none of
+    LLM-KG, which reads reports alone.
+    """
+    if description["vision"] is None:
+        return "none"
     spec = TowerSpec.parse(description["settings"]["vision"])
     return spec.kind if spec.folder is None else f"{spec.kind}:{Path(spec.folder).name}"
 

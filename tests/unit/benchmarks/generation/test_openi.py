@@ -72,6 +72,16 @@ def test_a_row_is_scored_on_all_studies_and_without_repeated_reports(tmp_path: P
     assert document["studies"]["held-out, report in training"] == 1
 
 
+def test_rows_of_an_earlier_call_stay_and_those_of_another_model_are_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "openi.json"
+    openi.Table(path, STUDIES, 0).add("held-out", "most frequent", [(LUNG,), ()], model="first")
+    table = openi.Table(path, STUDIES, 0)
+    assert table.has("held-out", "most frequent", "first")
+    assert not table.has("held-out", "most frequent", "second")
+    other = openi.OpenIStudies(TRAINING[1:], PARTS, STUDIES.repeated)
+    assert not openi.Table(path, other, 0).rows["held-out"], "rows of other studies are no rows of these"
+
+
 @pytest.mark.data
 def test_the_parts_of_openi_share_no_study(data_dir: Path) -> None:
     studies = openi.read_parts(data_dir, None)
