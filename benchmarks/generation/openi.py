@@ -276,7 +276,7 @@ class Table:
 
     def has(self, part: str, name: str, model: str) -> bool:
         """Whether this row of this model is there from an earlier call."""
-        return self.rows[part].get(name, {}).get("model") == model
+        return bool(self.rows[part].get(name, {}).get("model") == model)
 
     def add(self, part: str, name: str, predicted: Sequence[Triplets], **more: Any) -> None:
         """Score a row against the indexers' triplets."""

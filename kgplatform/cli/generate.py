@@ -35,6 +35,10 @@ Model = Annotated[
 VisionFolder = Annotated[
     str | None, typer.Option(metavar="KIND:FOLDER", help="Where its vision encoder is, if it has moved.")
 ]
+LengthPenalty = Annotated[
+    float | None,
+    typer.Option(min=0.0, max=5.0, help="0 prefers short replies [default: what was best in the model's validation]."),
+]
 Constrained = Annotated[
     bool, typer.Option("--constrained", help="Allow only triplets with known relations (xgrammar).")
 ]
@@ -71,12 +75,7 @@ def generate_command(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="The longest reply, in tokens.")] = 512,
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     constrained: Constrained = False,
-    length_penalty: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0, max=5.0, help="0 prefers short replies [default: what was best in the model's validation]."
-        ),
-    ] = None,
+    length_penalty: LengthPenalty = None,
     lexicon: Lexicon = None,
     construction: Construction = None,
     any_modality: AnyModality = False,

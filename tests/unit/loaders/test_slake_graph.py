@@ -10,7 +10,7 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
 from kgp_loaders.slake_graph import ITSELF, MAX_ENTRY, SENTENCES, TYPE, SlakeGraph
-from kgplatform.batches import GraphBatch
+from kgplatform.batches import EdgeRef, GraphBatch, NodeRef
 from kgplatform.errors import InputError
 
 
@@ -75,7 +75,9 @@ def test_any_rows_give_edges_with_their_nodes_or_rejects(tmp_path: Path, rows: l
 
 @pytest.mark.data
 def test_the_release_is_read(data_dir: Path) -> None:
-    edges, concepts, rejected = set(), set(), 0
+    edges: set[EdgeRef] = set()
+    concepts: set[NodeRef] = set()
+    rejected = 0
     for batch in SlakeGraph(data_dir / "slake").batches(500):
         edges |= batch.edges.keys()
         concepts |= {node for node in batch.nodes if node[0] == "Concept"}
