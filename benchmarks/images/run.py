@@ -55,15 +55,15 @@ ENCODERS: Final = ("encoder, not calibrated", "encoder", "encoder and graph")
 
 def measure_seed(
     parts: Mapping[str, ImageExamples],
-    training: ImageExamples,
+    learnt: Mapping[str, ImageExamples],
     settings: ImageSettings,
     seed: int,
     folder: Path,
     lateral: ImageExamples | None = None,
 ) -> dict[str, Any]:
     """All rows of a seed. `parts` are the frontal radiographs with their heads, which the baselines have; the encoder
-    is trained on `training`, and measured on the same radiographs and heads, and on `lateral`, held-out lateral ones.
-    The encoder is saved in `folder`.
+    is trained and calibrated on `learnt`, which may have other radiographs in training, and further links in all parts.
+    It is measured on the same radiographs and heads, and on `lateral`, held-out lateral ones, and saved in `folder`.
     """
     examples = {build.TRAIN: parts[TRAIN], build.VALIDATION: parts[VALIDATION], build.TEST: parts[HELD_OUT]}
     start_time = time.monotonic()
@@ -71,7 +71,7 @@ def measure_seed(
         settings,
         open_frozen_backbone(settings.backbone),
         settings.backbone,
-        {**examples, build.TRAIN: training},
+        {build.TRAIN: learnt[TRAIN], build.VALIDATION: learnt[VALIDATION], build.TEST: learnt[HELD_OUT]},
         folder,
         seed,
         progress=progress,
@@ -101,13 +101,16 @@ def measure_seed(
         folder / "encoder",
         trained.model,
         settings,
-        data={"images": f"OpenI, R2Gen's training part; sha256 {training.sha256}", "labels": "heads of MeSH codes"},
+        data={
+            "images": f"OpenI, R2Gen's training part; sha256 {learnt[TRAIN].sha256}",
+            "labels": "heads of MeSH codes",
+        },
         figures={"best epoch": trained.trained.best_epoch, "seconds": round(trained.trained.seconds, 1)},
     )
     combination = trained.model.combination
     return {
         "seed": seed,
-        "training radiographs": len(training.images),
+        "training radiographs": len(learnt[TRAIN].images),
         "learnt links": len(trained.model.links),
         "seconds": round(time.monotonic() - start_time, 1),
         "training_seconds": round(trained.trained.seconds, 1),
@@ -188,12 +191,15 @@ def run(arguments: Sequence[str] | None = None) -> None:
     result_path = options.results / f"images_{name}.json"
     parts = read_mesh_images(options.data)
     views = (FRONTAL, LATERAL) if options.lateral else (FRONTAL,)
-    training = read_mesh_images(options.data, views, has_code_parts=options.code_parts)[TRAIN]
+    learnt = {
+        **read_mesh_images(options.data, has_code_parts=options.code_parts),
+        TRAIN: read_mesh_images(options.data, views, has_code_parts=options.code_parts)[TRAIN],
+    }
     lateral = read_mesh_images(options.data, (LATERAL,))[HELD_OUT] if options.lateral else None
     described = {"settings": settings.as_dict(), "lateral": options.lateral, "code parts": options.code_parts}
     runs: list[dict[str, Any]] = []
     for seed in range(options.seeds):
-        measured = measure_seed(parts, training, settings, seed, options.out / f"{name}-{seed}", lateral)
+        measured = measure_seed(parts, learnt, settings, seed, options.out / f"{name}-{seed}", lateral)
         runs.append(measured)
         record.store(result_path, {**described, "runs": runs})
         for part, rows in measured["parts"].items():
