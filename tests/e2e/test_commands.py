@@ -23,7 +23,7 @@ STATS = (
 @pytest.mark.data
 def test_the_released_graph_from_loading_to_filtering(graph: Graph, kgp: Kgp, data_dir: Path, tmp_path: Path) -> None:
     loaded = kgp("ingest", "medmkg", data_dir / "medmkg", "--json")
-    assert (loaded.code, loaded.err) == (0, "")
+    assert loaded.code == 0, loaded.err  # a slow machine prints progress there
     assert {count_name: loaded.json[count_name] for count_name in ("read", "written", "existing", "rejected")} == {
         "read": 35_387,
         "written": 35_387,
@@ -108,7 +108,7 @@ def test_a_loader_registered_by_any_package_loads_by_its_name(graph: Graph, kgp:
     assert kgp("ingest", "with", "medmkg", source_folder, "--json").json["rejected"] == 0
     unknown_loader = kgp("ingest", "with", "nothing", source_folder)
     assert unknown_loader.code == 2
-    assert "medmkg, radgraph, triples" in unknown_loader.err
+    assert "medmkg, radgraph, slake, triples" in unknown_loader.err
 
 
 def test_errors_are_json_under_json(graph: Graph, kgp: Kgp) -> None:
