@@ -155,12 +155,16 @@ def save_generator(
     all_files = sorted(
         [*language_files, *(file_path for file_path in (folder / PROJECTOR, folder / VISION) if file_path.is_file())]
     )
+    splits = settings.data.splits  # a path of one machine means nothing on another
     data_settings = replace(
-        settings.data, path=Path(settings.data.path).name or "."
-    )  # a path of one machine means nothing on another
+        settings.data,
+        path=Path(settings.data.path).name or ".",
+        splits=None if splits is None else Path(splits).name,
+    )
+    saved_settings = replace(settings, data=data_settings, language_model=Path(settings.language_model).name)
     description = {
         "stage": stage,
-        "settings": replace(settings, data=data_settings).as_dict(),
+        "settings": saved_settings.as_dict(),
         "vision": None if vision is None else {"name": vision.name, "sha256": vision_of.weights_sha256(vision.module)},
         "data_sha256": data,
         **({} if base_model is None else {"base_model": dict(base_model)}),

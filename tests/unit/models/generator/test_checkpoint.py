@@ -43,7 +43,7 @@ def test_what_is_saved_is_loaded(tiny_generator_folder: Path, tmp_path: Path) ->
     save_generator(
         tmp_path / "g", checkpoint.model, checkpoint.tokenizer, checkpoint.settings, checkpoint.stage,
         checkpoint.vision, data=checkpoint.about["data_sha256"], figures=checkpoint.about["figures"],
-        trained_on=checkpoint.trained_on,
+        trained_on=checkpoint.trained_on, base_model=checkpoint.about["base_model"],
         reference=checkpoint.reference,
     )  # fmt: skip
     [data_set] = checkpoint.trained_on
@@ -58,6 +58,19 @@ def test_what_is_saved_is_loaded(tiny_generator_folder: Path, tmp_path: Path) ->
     )
     assert (reloaded.sha256, reloaded.about) == (checkpoint.sha256, checkpoint.about)
     assert next(checkpoint.model.parameters()).dtype == torch.float32, "saving in 16 bits leaves the model as it was"
+
+
+def test_no_path_of_this_machine_is_saved(tiny_generator_folder: Path, tmp_path: Path) -> None:
+    checkpoint = load_generator(tiny_generator_folder / "llm-kg")
+    data = replace(checkpoint.settings.data, path="/home/me/studies", splits="/home/me/splits.csv")
+    settings = replace(checkpoint.settings, data=data, language_model="/home/me/Qwen")
+    save_generator(
+        tmp_path / "g", checkpoint.model, checkpoint.tokenizer, settings, "LLM-KG", None, data="", figures={}
+    )
+    for name in ("generator.json", "README.md"):
+        assert "/home/me" not in (tmp_path / "g" / name).read_text(encoding="utf-8")
+    saved = load_generator(tmp_path / "g").settings
+    assert (saved.data.path, saved.data.splits, saved.language_model) == ("studies", "splits.csv", "Qwen")
 
 
 def test_the_tokenizer_reads_as_the_one_that_was_trained(tiny_generator_folder: Path, tmp_path: Path) -> None:
