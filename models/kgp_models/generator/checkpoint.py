@@ -44,15 +44,17 @@ SHIPPED: Final = Path(__file__).parent / "shipped"  # the small checkpoint that 
 def _card_text(description: Description) -> CardText:
     settings = description["settings"]
     data = settings["data"]
-    targets = ", ".join(data["graphs"]) if data.get("targets", "graphs") == "graphs" else data["targets"]
-    base = description.get("base_model") or {"name": Path(settings["language_model"]).name, "licence": "not stated"}
+    has_graphs = data.get("targets", "graphs") == "graphs"
+    targets = f"graphs {', '.join(data['graphs'])}" if has_graphs else f"targets {data['targets']}"
+    base = description.get("base_model")  # older descriptions have none
+    language = Path(settings["language_model"]).name if base is None else f"{base['name']} (licence: {base['licence']})"
     return CardText(
         f"{description['stage']}: radiology triplets",
         "A generator of RadGraph-style triplets (`suggestive_of`, `located_at`, `modify`), trained by `kgp train "
         "generator`\nafter the VLM-KG paper.",
         (
-            f"language model: {base['name']} (licence: {base['licence']}); vision encoder: {_vision_name(description)}",
-            f"data: {data['reports']}, targets {targets}; sha256 {description['data_sha256']}",
+            f"language model: {language}; vision encoder: {_vision_name(description)}",
+            f"data: {data['reports']}, {targets}; sha256 {description['data_sha256']}",
             f"instruction: {settings['instruction']}",
         ),
         "A triplet is a guess, to be checked against report and image.",

@@ -188,9 +188,7 @@ def _own_settings(settings: GeneratorSettings, part: str) -> dict[str, Any]:
 def _check_before_steps(work: Work, data_hash: str, stages: Sequence[str]) -> None:
     """Raise `InputError`, before hours of training, where stage 2 has no such encoder, or its stage 1 other data."""
     if work.bfloat16 and work.device == "cpu" and not has_fast_bfloat16():
-        logger.warning(
-            "dtype is bfloat16, but this processor has no instructions for it: float32 is up to 15 times faster"
-        )
+        logger.warning("this processor has no instructions for bfloat16: dtype float32 is up to 15 times faster")
     if "2" not in stages:
         return
     if work.settings.vision != SMALL:
