@@ -62,13 +62,13 @@ def test_what_is_saved_is_loaded(tiny_generator_folder: Path, tmp_path: Path) ->
 
 def test_no_path_of_this_machine_is_saved(tiny_generator_folder: Path, tmp_path: Path) -> None:
     checkpoint = load_generator(tiny_generator_folder / "llm-kg")
-    data = replace(checkpoint.settings.data, path="/home/me/studies", splits="/home/me/splits.csv")
-    settings = replace(checkpoint.settings, data=data, language_model="/home/me/Qwen")
+    data = replace(checkpoint.settings.data, path="/data/private/studies", splits="/data/private/splits.csv")
+    settings = replace(checkpoint.settings, data=data, language_model="/data/private/Qwen")
     save_generator(
         tmp_path / "g", checkpoint.model, checkpoint.tokenizer, settings, "LLM-KG", None, data="", figures={}
     )
     for name in ("generator.json", "README.md"):
-        assert "/home/me" not in (tmp_path / "g" / name).read_text(encoding="utf-8")
+        assert "/data/private" not in (tmp_path / "g" / name).read_text(encoding="utf-8")
     saved = load_generator(tmp_path / "g").settings
     assert (saved.data.path, saved.data.splits, saved.language_model) == ("studies", "splits.csv", "Qwen")
 
