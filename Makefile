@@ -53,7 +53,7 @@ benchmark: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks.graph.ingest_and_naf
 
 # Image encoder, generator and retrieval from OpenI's radiographs (OPENI=DIR with its tables and images/), and a page of
-# what they say of held-out ones: docs/real_models.md. It takes up to three hours on two cores, and goes on if stopped.
+# what they say of held-out ones: docs/real-models.md. It goes on if it was stopped.
 real-models: $(VENV)/installed
 	@test -n "$(OPENI)" || { echo "usage: make real-models OPENI=DIR"; exit 2; }
 	$(BIN)/python -m pip install -q --constraint constraints.txt --editable '.[generate,retrieval]'

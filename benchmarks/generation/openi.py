@@ -23,194 +23,35 @@ import argparse
 import random
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.generation.baselines import most_frequent
+from benchmarks.generation.openi_rivals import image_rivals, link_triplets, report_rivals
+from benchmarks.generation.openi_studies import OpenIStudies, micro_f1, read_parts, study_targets
 from benchmarks.generation.scores import Triplets, score_case
 from benchmarks.harness import record
 from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import ABOUT
 from kgp_models.generator.generate import Decoding, Generator, generator_device
-from kgp_models.generator.read_studies import OTHER, read_studies
-from kgp_models.generator.records import Record, Study, repeated_reports, require_apart, thinned
-from kgp_models.generator.settings import DataSettings
-from kgp_models.images.checkpoint import load_image_model
-from kgp_models.images.model import image_outputs
-from kgp_models.retrieval.checkpoint import open_frozen_backbone
-from kgp_models.retrieval.inputs import image_features, read_pictures
+from kgp_models.generator.records import Record, Study, thinned
 from kgplatform.cli.output import note, progress
 from kgplatform.errors import UsageError
 from kgplatform.files import read_json
 from kgplatform.generate.backend import GenerationRequest, GeneratorReply
-from kgplatform.triplets.codes import code_triplets
-from kgplatform.triplets.metrics import bootstrap_difference, count, exact_key, score_documents
+from kgplatform.triplets.metrics import bootstrap_difference, exact_key
 
 RESULTS: Final = Path(__file__).parent / "results" / "openi.json"
-PARTS: Final = {"validation": "val", "held-out": OTHER}
 GAPS: Final = 0.5  # share of the sentences that a report with gaps lacks
-LEAST: Final = 3  # training studies that have a triplet, at least, for the regressions to learn it
-PENALTIES: Final = (10.0, 100.0)  # C of the regressions, chosen on validation
-IMAGE_PENALTIES: Final = (0.0003, 0.003)
-THRESHOLDS: Final = tuple(np.linspace(0.05, 0.6, 23))
 SEARCHES: Final = {
     "greedy": Decoding(1),
     "4 beams, length penalty 0": Decoding(4, length_penalty=0.0),
     "4 beams, length penalty 1": Decoding(4, length_penalty=1.0),
     "greedy, constrained": Decoding(1, constrained=True),
 }
-Matrix = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class OpenIStudies:
-    """The studies of the parts, and of each part those whose report is in the training word for word."""
-
-    training: Sequence[Study]
-    parts: Mapping[str, Sequence[Study]]
-    repeated: Mapping[str, set[str]]
-
-
-def read_parts(data: Path, limit: int | None) -> OpenIStudies:
-    """Training, validation and held-out studies with their image. Raises `InputError` where one is also in training."""
-    settings = DataSettings(
-        reports="openi",
-        path=str((data / "openi_xray").absolute()),
-        targets="codes",
-        splits=str((data / "iu_xray" / "annotation.json").absolute()),
-        views=("Frontal",),
-        images="images",
-    )
-    training = _with_image(read_studies(settings, "train", Path()))
-    parts = {name: _with_image(read_studies(settings, split, Path()))[:limit] for name, split in PARTS.items()}
-    for studies in parts.values():
-        require_apart(training, studies)
-    repeated = {name: {study.id for study in repeated_reports(training, studies)} for name, studies in parts.items()}
-    return OpenIStudies(training, parts, repeated)
-
-
-def _with_image(studies: Iterable[Study]) -> list[Study]:
-    return [study for study in studies if study.image is not None and study.image.is_file()]
-
-
-def _texts(studies: Iterable[Study]) -> list[str]:
-    return [study.record().report for study in studies]
-
-
-def _targets(studies: Iterable[Study]) -> list[Triplets]:
-    return [study.record().triplets for study in studies]
-
-
-# Rivals
-
-
-def report_rivals(studies: OpenIStudies) -> dict[str, dict[str, list[Triplets]]]:
-    """What the nearest report has, and TF-IDF with logistic regression, by part."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectoriser = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    training = vectoriser.fit_transform(_texts(studies.training))
-    vectors = {name: vectoriser.transform(_texts(part)) for name, part in studies.parts.items()}
-    targets = _targets(studies.training)
-    nearest = {
-        name: [targets[row] for row in np.asarray((part @ training.T).todense()).argmax(1)]
-        for name, part in vectors.items()
-    }
-    regression = regressions(training, studies, vectors, PENALTIES)
-    return {"nearest report": nearest, "TF-IDF, logistic regression": regression}
-
-
-def image_rivals(studies: OpenIStudies, spec: str, folder: Path) -> dict[str, dict[str, list[Triplets]]]:
-    """What the most similar radiograph has, and logistic regression on the vectors, by part."""
-    backbone = open_frozen_backbone(spec)
-    vectors = {}
-    for name, part in (("training", studies.training), *studies.parts.items()):
-        paths = [study.image for study in part if study.image is not None]
-        pictures = read_pictures(paths, backbone.picture, folder, progress(f"images, {name}"))
-        features = image_features(backbone, pictures.values, progress(f"vectors, {name}")).numpy()
-        vectors[name] = features / np.linalg.norm(features, axis=1, keepdims=True)
-    targets = _targets(studies.training)
-    training = vectors.pop("training")
-    nearest = {name: [targets[row] for row in (part @ training.T).argmax(1)] for name, part in vectors.items()}
-    mean, deviation = training.mean(0), training.std(0).clip(1e-6)
-    standard = {name: (part - mean) / deviation for name, part in vectors.items()}
-    regression = regressions((training - mean) / deviation, studies, standard, IMAGE_PENALTIES)
-    return {f"nearest radiograph, {spec_name(spec)}": nearest, f"logistic regression, {spec_name(spec)}": regression}
-
-
-def link_triplets(studies: OpenIStudies, folder: Path, pictures_folder: Path) -> dict[str, list[Triplets]]:
-    """The triplets of the codes that an encoder of `benchmarks.images.run --code-parts` was trained on, by part: those
-    above the probability that is best on validation.
-    """
-    model = load_image_model(folder)
-    columns, kinds = [], []
-    for column, link in enumerate(model.links):
-        for triplet in code_triplets([link.name]):
-            columns.append(column)
-            kinds.append(triplet)
-    if not kinds:
-        return {}
-    scores = {}
-    for name, part in studies.parts.items():
-        paths = [study.image for study in part if study.image is not None]
-        pictures = read_pictures(paths, model.picture, pictures_folder, progress(f"images, {name}"))
-        _, logits = image_outputs(model.classifier, model.picture, pictures.values, progress(f"links, {name}"))
-        scores[name] = model.calibration.probabilities(logits).numpy()[:, columns]
-    validation = _targets(studies.parts["validation"])
-    thresholds = [
-        (_f1(_above(scores["validation"], kinds, float(threshold)), validation), float(threshold))
-        for threshold in THRESHOLDS
-    ]
-    return {name: _above(part, kinds, max(thresholds)[1]) for name, part in scores.items()}
-
-
-def spec_name(spec: str) -> str:
-    """The backbone without the folder, which is of this machine."""
-    return spec.partition(":")[0]
-
-
-def regressions(
-    training: Any, studies: OpenIStudies, vectors: Mapping[str, Any], penalties: Sequence[float]
-) -> dict[str, list[Triplets]]:
-    """One logistic regression a triplet; penalty and the threshold for all are those of the highest validation F1."""
-    from sklearn.linear_model import LogisticRegression
-
-    counts = Counter(triplet for targets in _targets(studies.training) for triplet in targets)
-    kinds = sorted(triplet for triplet, number in counts.items() if number >= LEAST)
-    has_triplet = np.array([[kind in targets for kind in kinds] for targets in map(set, _targets(studies.training))])
-    validation = _targets(studies.parts["validation"])
-    best: tuple[float, dict[str, list[Triplets]]] = (-1.0, {})
-    for penalty in penalties:
-        columns: dict[str, list[Matrix]] = {name: [] for name in vectors}
-        for column in has_triplet.T:
-            model = LogisticRegression(C=penalty, solver="liblinear").fit(training, column)
-            for name, part in vectors.items():
-                columns[name].append(model.predict_proba(part)[:, 1])
-        scores = {name: np.stack(part, 1) for name, part in columns.items()}
-        for threshold in THRESHOLDS:
-            predicted = {name: _above(part, kinds, float(threshold)) for name, part in scores.items()}
-            f1 = _f1(predicted["validation"], validation)
-            if f1 > best[0]:
-                best = f1, predicted
-    return best[1]
-
-
-def _above(scores: Matrix, kinds: Sequence[Any], threshold: float) -> list[Triplets]:
-    return [tuple(kinds[column] for column in np.flatnonzero(row > threshold).tolist()) for row in scores]
-
-
-def _f1(predicted: Sequence[Triplets], references: Sequence[Triplets]) -> float:
-    return score_documents([count(*pair) for pair in zip(predicted, references, strict=True)]).f1
-
-
-# Generators
 
 
 def gaps(study: Study, share: float = GAPS) -> Record:
@@ -259,9 +100,6 @@ def _stages(folder: Path) -> list[Path]:
     return stages
 
 
-# The run
-
-
 class Table:
     """The rows of a part, with what each is compared with, stored after each row; rows of an earlier call stay."""
 
@@ -281,7 +119,7 @@ class Table:
     def add(self, part: str, name: str, predicted: Sequence[Triplets], **more: Any) -> None:
         """Score a row against the indexers' triplets."""
         studies = self.studies.parts[part]
-        references = _targets(studies)
+        references = study_targets(studies)
         scored = score_case(predicted, references, exact_key, self.seed)
         new = [number for number, study in enumerate(studies) if study.id not in self.studies.repeated[part]]
         self.counts[part, name] = scored.counts
@@ -290,7 +128,7 @@ class Table:
             "triplets a study": round(sum(map(len, predicted)) / len(predicted), 2),
             "reports not in training": {
                 "studies": len(new),
-                "F1": round(_f1([predicted[number] for number in new], [references[number] for number in new]), 4),
+                "F1": round(micro_f1([predicted[number] for number in new], [references[number] for number in new]), 4),
             },
             "minus the most frequent": self._difference(part, name, "most frequent"),
             **more,
@@ -320,7 +158,7 @@ class Table:
 def run_most_frequent(table: Table) -> None:
     """The triplets that most training studies have, for every study."""
     studies = table.studies
-    frequent = most_frequent(_targets(studies.training), _targets(studies.parts["validation"]), exact_key)
+    frequent = most_frequent(study_targets(studies.training), study_targets(studies.parts["validation"]), exact_key)
     for part, part_studies in studies.parts.items():
         table.add(part, "most frequent", [frequent] * len(part_studies))
 
@@ -362,7 +200,7 @@ def run_searches(table: Table, name: str, stage: Path) -> None:
     studies = table.studies.parts["validation"]
     for search, decoding in SEARCHES.items():
         written = write_replies(Generator(trained, decoding), [study.record() for study in studies], search)
-        scored = score_case(written.pop("triplets"), _targets(studies), exact_key, table.seed)
+        scored = score_case(written.pop("triplets"), study_targets(studies), exact_key, table.seed)
         table.searches[f"{name}, {search}"] = {
             **scored.document["triplets"]["exact"],
             "interval": scored.document["interval"],

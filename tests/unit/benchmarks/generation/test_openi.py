@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from benchmarks.generation import openi
+from benchmarks.generation import openi, openi_rivals, openi_studies
 from kgp_models.generator.records import Sentence, Study
 from kgplatform.triplets.text import Relation, Triplet
 
@@ -30,7 +30,7 @@ TRAINING = [
     study(number, *([LUNG] if number % 2 else []), *([LEFT] if number % 3 == 0 else [])) for number in range(60)
 ]
 PARTS = {"validation": [study(100, LUNG), study(101)], "held-out": [study(102, LUNG, LEFT), study(103)]}
-STUDIES = openi.OpenIStudies(TRAINING, PARTS, {"validation": set(), "held-out": {"I103"}})
+STUDIES = openi_studies.OpenIStudies(TRAINING, PARTS, {"validation": set(), "held-out": {"I103"}})
 
 
 def test_a_report_with_gaps_has_half_of_its_sentences_and_all_of_its_triplets() -> None:
@@ -44,7 +44,7 @@ def test_regressions_find_what_vectors_state_and_choose_on_validation() -> None:
     def vectors(studies: list[Study]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         return np.array([[LUNG in row.study_triplets, LEFT in row.study_triplets] for row in studies], dtype=float)
 
-    predicted = openi.regressions(
+    predicted = openi_rivals.regressions(
         vectors(TRAINING), STUDIES, {name: vectors(part) for name, part in PARTS.items()}, (10.0,)
     )
     assert predicted["validation"] == [(LUNG,), ()]
@@ -52,7 +52,7 @@ def test_regressions_find_what_vectors_state_and_choose_on_validation() -> None:
 
 
 def test_report_rivals_read_the_report() -> None:
-    rivals = openi.report_rivals(STUDIES)
+    rivals = openi_rivals.report_rivals(STUDIES)
     assert set(rivals["nearest report"]["held-out"][0]) == {LUNG, LEFT}
     assert set(rivals["TF-IDF, logistic regression"]["held-out"][0]) >= {LUNG}
 
@@ -78,13 +78,13 @@ def test_rows_of_an_earlier_call_stay_and_those_of_another_model_are_written_aga
     table = openi.Table(path, STUDIES, 0)
     assert table.has("held-out", "most frequent", "first")
     assert not table.has("held-out", "most frequent", "second")
-    other = openi.OpenIStudies(TRAINING[1:], PARTS, STUDIES.repeated)
+    other = openi_studies.OpenIStudies(TRAINING[1:], PARTS, STUDIES.repeated)
     assert not openi.Table(path, other, 0).rows["held-out"], "rows of other studies are no rows of these"
 
 
 @pytest.mark.data
 def test_the_parts_of_openi_share_no_study(data_dir: Path) -> None:
-    studies = openi.read_parts(data_dir, None)
+    studies = openi_studies.read_parts(data_dir, None)
     assert (len(studies.training), {name: len(part) for name, part in studies.parts.items()}) == (
         2_062,
         {"validation": 294, "held-out": 489},
