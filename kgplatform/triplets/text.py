@@ -66,6 +66,8 @@ _LABEL: Final = re.compile(
     r"^.*\b(?:triplets?|triples?|answer|output|result|graph|response)[\s*_]*:[\s*_]*", re.IGNORECASE | re.DOTALL
 )
 _PART: Final = re.compile(r"[;\n\r]++|[)\]]\s*+(?:,\s*+)?[(\[]")
+_BRACKETS: Final = re.compile(r"[()\[\] ]++")
+_CLOSED_AND_OPENED: Final = re.compile(r"[)\]] ?[(\[]")
 _NAMES: Final = {relation.value.replace("_", ""): relation for relation in Relation} | {
     "suggests": Relation.SUGGESTIVE_OF, "modifies": Relation.MODIFY,
 }  # fmt: skip
@@ -73,10 +75,12 @@ _NAMES: Final = {relation.value.replace("_", ""): relation for relation in Relat
 
 def entity(text: str) -> str:
     """An entity in the form in which it is written and compared: lower case, one space between words, no marks around
-    it. Empty where nothing is left, or more than `MAX_ENTITY` characters are.
+    it, and no bracket that is closed and opened again, as that separates triplets. Empty where nothing is left, or more
+    than `MAX_ENTITY` characters are.
     """
     printable = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
-    plain_text = _SPACES.sub(" ", unicodedata.normalize("NFC", printable.casefold())).strip(_EDGES)
+    one_line = _SPACES.sub(" ", unicodedata.normalize("NFC", printable.casefold()))
+    plain_text = _BRACKETS.sub(lambda run: " " if _CLOSED_AND_OPENED.search(run[0]) else run[0], one_line).strip(_EDGES)
     return plain_text if len(plain_text) <= MAX_ENTITY and any(map(str.isalnum, plain_text)) else ""
 
 

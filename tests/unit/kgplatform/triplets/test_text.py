@@ -84,6 +84,12 @@ def test_a_reply_without_end_gives_a_bounded_number() -> None:
     assert entity("x" * (MAX_ENTITY + 1)) == ""
 
 
+@pytest.mark.parametrize("text", ["opacity][nodule", "opacity) ( nodule", "opacity)] [(nodule", "opacity )( )( nodule"])
+def test_brackets_that_would_separate_triplets_are_not_in_an_entity(text: str) -> None:
+    assert entity(text) == "opacity nodule"
+    assert entity("opacity (nodule) of the lung") == "opacity (nodule) of the lung"
+
+
 @given(st.lists(normalised, max_size=20))
 def test_what_is_written_is_read_back(triplets: list[Triplet]) -> None:
     assert parse_triplets(serialise(triplets)) == Parsed(tuple(dict.fromkeys(triplets)), 0)
