@@ -257,9 +257,21 @@ def _decision(is_anatomy: bool, position: int, matches: Sequence[_Match], senten
         reaching,
         key=lambda match: (_RANK[match.rule.effect], match.start - match.end, -match.number),
     )
-    cue = Cue(match.rule.name, sentence.words[match.start].start, sentence.words[match.end - 1].end)
+    cue_words = _cue_words(match, position, sentence.texts)
+    cue = Cue(match.rule.name, sentence.words[cue_words[0]].start, sentence.words[cue_words[-1]].end)
     history = None if is_anatomy else _HISTORY.get(match.rule.effect)
     return Decision(_stance(match.rule.effect), cue, 0, history)
+
+
+def _cue_words(match: _Match, position: int, texts: Sequence[str]) -> range:
+    """The words of a match that decide about the mention at that position: without the mention, where the pattern holds
+    it. "no" in "effusion: no.", "absent" in "absent effusion".
+    """
+    for part in (range(position + 1, match.end), range(match.start, position)):
+        decisive = [index for index in part if is_mention(texts[index]) or any(map(str.isalnum, texts[index]))]
+        if match.start <= position < match.end and decisive:
+            return range(decisive[0], decisive[-1] + 1)
+    return range(match.start, match.end)
 
 
 def _covers(other: _Match, match: _Match) -> bool:

@@ -92,6 +92,21 @@ def test_the_cue_that_decided_is_told() -> None:
     assert decision.cue.rule == "no evidence of"
 
 
+@pytest.mark.parametrize(
+    ("report_text", "cues"),
+    [
+        ("Effusion: no.", ["no"]),
+        ("Effusion none. Heart large.", ["none"]),
+        ("Absent effusion.", ["Absent"]),
+        ("Effusion or pneumothorax: none.", ["or pneumothorax: none", "none"]),
+    ],
+)
+def test_a_cue_does_not_contain_its_mention(report_text: str, cues: list[str]) -> None:
+    decisions = rules().stances(report_text, TAGGER.tag(report_text))
+    decided = [decision.cue for decision in decisions if decision.cue is not None]
+    assert [report_text[cue.start : cue.end] for cue in decided] == cues
+
+
 def test_a_cue_of_one_sentence_says_nothing_of_the_next() -> None:
     assert _stance_marks("No effusion. Pneumonia.") == {"effusion": "-", "pneumonia": "+"}
 
