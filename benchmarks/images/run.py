@@ -23,12 +23,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import Tensor
 
 from benchmarks.harness import record
 from benchmarks.images.baselines import baseline_predictions, frozen_vectors, training_shares
@@ -38,7 +37,7 @@ from kgp_models.images import build
 from kgp_models.images.calibrate import Calibration
 from kgp_models.images.checkpoint import save_image_model
 from kgp_models.images.combine import make_terms, neighbour_shares, related_links
-from kgp_models.images.examples import ImageExamples, Link
+from kgp_models.images.examples import ImageExamples
 from kgp_models.images.metrics import Array
 from kgp_models.images.model import image_outputs
 from kgp_models.images.settings import ImageSettings
@@ -59,11 +58,12 @@ def measure_seed(
     settings: ImageSettings,
     seed: int,
     folder: Path,
-    lateral: ImageExamples | None = None,
+    lateral: Mapping[str, ImageExamples],
 ) -> dict[str, Any]:
     """All rows of a seed. `parts` are the frontal radiographs with their heads, which the baselines have; the encoder
     is trained and calibrated on `learnt`, which may have other radiographs in training, and further links in all parts.
-    It is measured on the same radiographs and heads, and on `lateral`, held-out lateral ones, and saved in `folder`.
+    It is measured on the same radiographs and heads, and on `lateral` ones by part, alone and together with the
+    frontal ones of their studies; and it is saved in `folder`.
     """
     examples = {build.TRAIN: parts[TRAIN], build.VALIDATION: parts[VALIDATION], build.TEST: parts[HELD_OUT]}
     start_time = time.monotonic()
@@ -83,6 +83,10 @@ def measure_seed(
     frozen = frozen_vectors(settings, examples, folder.parent)
     counts = examples[build.TRAIN].targets(links).sum(0).astype(int).tolist()
     rows: dict[str, Any] = {}
+
+    def encoder_row(examples: ImageExamples, probabilities: Array) -> dict[str, Any]:
+        return {"encoder": head_figures(probabilities, links, all_links, shares, examples, baseline=False)}
+
     for part in (build.VALIDATION, build.TEST):
         outputs = trained.outputs[part]
         predicted = {name: values[:, columns] for name, values in _predictions(trained, part).items()}
@@ -95,8 +99,7 @@ def measure_seed(
             breakdown = rows[PART_NAMES[part]][name]
             breakdown["by frequency"] = by_frequency(predicted[name], links, counts, outputs.examples)
             breakdown["reliability"] = reliability(predicted[name], links, outputs.examples)
-    if lateral is not None:
-        rows |= _view_rows(trained, lateral, links, all_links, shares, columns, folder)
+        rows |= _view_rows(trained, part, lateral[PART_NAMES[part]], encoder_row, columns, folder)
     save_image_model(
         folder / "encoder",
         trained.model,
@@ -126,37 +129,34 @@ def measure_seed(
 
 def _view_rows(
     trained: build.TrainedImages,
+    part: str,
     lateral: ImageExamples,
-    links: Sequence[Link],
-    all_links: Sequence[Link],
-    shares: Array,
+    row: Callable[[ImageExamples, Array], dict[str, Any]],
     columns: Sequence[int],
     folder: Path,
 ) -> dict[str, Any]:
-    """Held-out lateral radiographs; and studies with both views, by the mean of their log-odds."""
-    model, frontal = trained.model, trained.outputs[build.TEST]
+    """A part's lateral radiographs; and its studies, by the mean of the log-odds of all their radiographs."""
+    model, frontal = trained.model, trained.outputs[part]
     paths = [image.path for image in lateral.images]
-    pictures = read_pictures(paths, model.picture, folder, progress("images, lateral"))
+    pictures = read_pictures(paths, model.picture, folder, progress(f"images, {PART_NAMES[part]}, lateral"))
     lateral = lateral.select(list(pictures.readable))
-    _, logits = image_outputs(model.classifier, model.picture, pictures.values, progress("vectors, lateral"))
-    logits_by_study: dict[str, list[Tensor]] = {}
-    for examples, rows in ((frontal.examples, frontal.logits), (lateral, logits)):
-        for subject, row in zip(examples.subjects, rows, strict=True):
-            logits_by_study.setdefault(subject, []).append(row)
-    with_both_views = set(frontal.examples.subjects) & set(lateral.subjects)
-    first = {image.subject: row for row, image in reversed(list(enumerate(frontal.examples.images)))}
-    studies = frontal.examples.select([row for subject, row in sorted(first.items()) if subject in with_both_views])
-    means = torch.stack([torch.stack(logits_by_study[subject]).mean(0) for subject in studies.subjects])
-
-    def encoder_row(examples: ImageExamples, raw: Tensor) -> dict[str, Any]:
-        probabilities = model.calibration.probabilities(raw).double().numpy()[:, list(columns)]
-        return {"encoder": head_figures(probabilities, links, all_links, shares, examples, baseline=False)}
-
-    frontal_rows = [first[subject] for subject in studies.subjects]
+    _, lateral_logits = image_outputs(model.classifier, model.picture, pictures.values, progress("vectors, lateral"))
+    log_odds = torch.logit(model.calibration.probabilities(torch.cat([frontal.logits, lateral_logits])).double())
+    radiographs = ImageExamples([*frontal.examples.images, *lateral.images])
+    rows_by_study: dict[str, list[int]] = {}
+    for number, subject in enumerate(radiographs.subjects):
+        rows_by_study.setdefault(subject, []).append(number)
+    studies = radiographs.select([rows[0] for rows in rows_by_study.values()])
+    by_study = torch.sigmoid(torch.stack([log_odds[rows].mean(0) for rows in rows_by_study.values()])).numpy()
+    by_image = torch.sigmoid(log_odds[len(frontal.logits) :]).numpy()
+    frontal_studies = set(frontal.examples.subjects)
+    with_frontal = [number for number, subject in enumerate(studies.subjects) if subject in frontal_studies]
     return {
-        f"{HELD_OUT}, lateral radiographs": encoder_row(lateral, logits),
-        f"{HELD_OUT}, studies with both views": encoder_row(studies, means),
-        f"{HELD_OUT}, the frontal ones of these": encoder_row(studies, frontal.logits[frontal_rows]),
+        f"{PART_NAMES[part]}, lateral radiographs": row(lateral, by_image[:, list(columns)]),
+        f"{PART_NAMES[part]}, studies": row(studies, by_study[:, list(columns)]),
+        f"{PART_NAMES[part]}, studies with a frontal radiograph": row(
+            studies.select(with_frontal), by_study[with_frontal][:, list(columns)]
+        ),
     }
 
 
@@ -195,7 +195,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         **read_mesh_images(options.data, has_code_parts=options.code_parts),
         TRAIN: read_mesh_images(options.data, views, has_code_parts=options.code_parts)[TRAIN],
     }
-    lateral = read_mesh_images(options.data, (LATERAL,))[HELD_OUT] if options.lateral else None
+    lateral = read_mesh_images(options.data, (LATERAL,))
     described = {"settings": settings.as_dict(), "lateral": options.lateral, "code parts": options.code_parts}
     runs: list[dict[str, Any]] = []
     for seed in range(options.seeds):

@@ -13,7 +13,8 @@ from kgp_loaders.openi import DATASET, OpenI
 from kgp_models.generator.checkpoint import load_generator
 from kgp_models.generator.generate import Decoding, Generator
 from kgp_models.images.checkpoint import load_image_model
-from kgp_models.images.predict import ImagePredictor, PredictedLink
+from kgp_models.images.predict import ImagePredictor
+from kgp_models.images.prediction import PredictedLink
 from kgp_models.retrieval.encode import BackboneEncoder, open_encoder
 from kgplatform.construct.report import Report
 from kgplatform.errors import InputError

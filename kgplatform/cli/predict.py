@@ -27,6 +27,9 @@ def predict_image_command(
     model: Annotated[Path, typer.Option(help="The folder of an image encoder (`kgp train images`).")],
     top: Annotated[int, typer.Option(min=1, max=1_000, help="How many concepts of an image.")] = 10,
     least: Annotated[float, typer.Option(min=0.0, max=1.0, help="The lowest probability.")] = 0.1,
+    by_study: Annotated[
+        bool, typer.Option("--by-study", help="Combine the images of a study: what the data set states, else a folder.")
+    ] = False,
     write: Annotated[bool, typer.Option("--write", help="Write them into the graph as PREDICTED edges.")] = False,
     any_modality: AnyModality = False,
     as_json: Json = False,
@@ -42,9 +45,9 @@ def predict_image_command(
 
     with needed("retrieval"):
         from kgp_models.library.images import predict_images
-    options: dict[str, Any] = {"top": top, "least": least, "write": write, "any_modality": any_modality}
+    options: dict[str, Any] = {"top": top, "least": least, "by_study": by_study, "write": write}
     with open_graph().patient() as graph:
-        predicted = predict_images(model, graph, images, **options, progress=progress)
+        predicted = predict_images(model, graph, images, **options, any_modality=any_modality, progress=progress)
     if as_json:
         emit_json(predicted.as_dict())
     else:

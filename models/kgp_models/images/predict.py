@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from torch import Tensor
 from kgp_models.images.combine import NEAREST, SMOOTHING, make_terms, related_links, smoothed_shares
 from kgp_models.images.examples import Link
 from kgp_models.images.model import ImageModel, image_outputs
+from kgp_models.images.prediction import BY_BOTH, BY_ENCODER, BY_NEIGHBOURS, PredictedImage, PredictedLink
+from kgp_models.images.studies import combine_links, group_by_study
 from kgp_models.retrieval.encode import BackboneEncoder
 from kgplatform import queries
 from kgplatform.errors import InputError
@@ -26,30 +28,8 @@ from kgplatform.search.index import EncoderIdentity, Part
 
 BATCH: Final = 32
 CANDIDATES: Final = 10  # that the index is asked for, for each neighbour
-BY_BOTH, BY_ENCODER, BY_NEIGHBOURS = "encoder and graph", "encoder", "graph"
 NO_EMBEDDINGS: Final = "no image of the graph has an embedding of this model: the encoder alone predicts"
 NO_COMBINATION: Final = "the model has no validation images: the encoder alone predicts"
-
-
-class PredictedLink(NamedTuple):
-    """A link, its probability, and what it rests on: the encoder, the graph's images, or both."""
-
-    link: Link
-    probability: float
-    by: str
-
-
-@dataclass(frozen=True)
-class PredictedImage:
-    """What an image shows, the likeliest first. `distance` says how unlike it is to the training's images; `problem`
-    why there is nothing.
-    """
-
-    image: Input
-    links: tuple[PredictedLink, ...] = ()
-    distance: float | None = None
-    is_unlike: bool = False
-    problem: str | None = None
 
 
 class ImagePredictor:
@@ -67,17 +47,36 @@ class ImagePredictor:
         self._related = related_links(model.links, pairs)
 
     def predict(
-        self, images: Sequence[Input], *, top: int, least: float, progress: Progress = no_progress
+        self,
+        images: Sequence[Input],
+        *,
+        top: int,
+        least: float,
+        by_study: bool = False,
+        progress: Progress = no_progress,
     ) -> Iterator[PredictedImage]:
-        """For each image the links of probability `least` and more, `top` at most."""
+        """For each image the links of probability `least` and more, `top` at most; with `by_study` those of all images
+        of its study together.
+
+        Raises `InputError` where images do not state their study, and a folder has more than a study's.
+        """
+        groups = group_by_study(images) if by_study else []
+        predicted = self._all_links(images, progress)
+        if by_study:
+            predicted = _with_study_links(list(predicted), images, groups)
+        for image in predicted:
+            chosen = islice((link for link in image.links if link.probability >= least), top)
+            yield replace(image, links=tuple(chosen))
+
+    def _all_links(self, images: Sequence[Input], progress: Progress) -> Iterator[PredictedImage]:
         remaining = iter(images)
         done = 0
         while batch := list(islice(remaining, BATCH)):
-            yield from self._batch(batch, top, least)
+            yield from self._batch(batch)
             done += len(batch)
             progress(done, len(images))
 
-    def _batch(self, batch: Sequence[Input], top: int, least: float) -> Iterator[PredictedImage]:
+    def _batch(self, batch: Sequence[Input]) -> Iterator[PredictedImage]:
         grey, readable, problems = [], [], []
         for image in batch:
             try:
@@ -91,13 +90,12 @@ class ImagePredictor:
             distances = self._distances(vectors)
             neighbours = self._neighbours(readable, pictures) if self.uses_graph else [[] for _ in readable]
             for row, image in enumerate(readable):
-                links = self._links(logits[row], neighbours[row])
-                chosen = tuple(islice((link for link in links if link.probability >= least), top))
+                links = tuple(self._links(logits[row], neighbours[row]))
                 distance = None if distances is None else round(float(distances[row]), 4)
                 is_unlike = bool(
                     distance is not None and self.model.reference and distance > self.model.reference.threshold
                 )
-                yield PredictedImage(image, chosen, distance, is_unlike)
+                yield PredictedImage(image, links, distance, is_unlike)
         yield from problems
 
     def _read(self, image: Input) -> Tensor:
@@ -142,6 +140,17 @@ class ImagePredictor:
         return sorted(predicted, key=lambda link: (-link.probability, link.link))
 
 
+def _with_study_links(
+    predicted: Sequence[PredictedImage], images: Sequence[Input], groups: Sequence[Sequence[int]]
+) -> Iterator[PredictedImage]:
+    """The images, each with the links of all images of its study that could be read; `groups` are rows of `images`."""
+    by_image = {id(entry.image): entry for entry in predicted}
+    for rows in groups:
+        entries = [by_image[id(images[row])] for row in rows]
+        links = tuple(combine_links([entry.links for entry in entries if entry.problem is None]))
+        yield from (entry if entry.problem is not None else replace(entry, links=links) for entry in entries)
+
+
 def neighbour_targets(links: Sequence[Link], neighbours: Sequence[frozenset[Link]]) -> Tensor:
     """Which neighbour has which link, (neighbours, links): 1, 0, NaN for POSITIVE where it is UNCERTAIN."""
     by_cui = [{(link.stance, link.cui) for link in neighbour} for neighbour in neighbours]
@@ -164,29 +173,6 @@ def rare_links(links: Iterable[Link], neighbours: Sequence[frozenset[Link]]) -> 
             if (link.stance, link.cui) not in learnt:
                 counts[link] = counts.get(link, 0) + 1
     return [PredictedLink(link, count / (len(neighbours) + SMOOTHING), BY_NEIGHBOURS) for link, count in counts.items()]
-
-
-def image_document(predicted: PredictedImage) -> dict[str, Any]:
-    """As JSON."""
-    return {
-        "image": predicted.image.id,
-        "path": None if predicted.image.path is None else str(predicted.image.path),
-        "distance": predicted.distance,
-        "unlike_training_images": predicted.is_unlike,
-        "problem": predicted.problem,
-        "links": [link_document(link) for link in predicted.links],
-    }
-
-
-def link_document(predicted: PredictedLink) -> Mapping[str, Any]:
-    """As JSON."""
-    return {
-        "stance": predicted.link.stance,
-        "cui": predicted.link.cui,
-        "name": predicted.link.name,
-        "probability": round(predicted.probability, 4),
-        "by": predicted.by,
-    }
 
 
 def model_spec(folder: Path) -> str:

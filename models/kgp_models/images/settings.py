@@ -27,7 +27,9 @@ class ImageSettings(YAMLSettings):
     epochs: PositiveInteger = 12
     batch: PositiveInteger = 32
     learning_rate: PositiveNumber = 1e-3
-    """At its highest."""
+    """Of the tower, at its highest."""
+    layer_rate: PositiveNumber = 1.0
+    """Learning rate of the last layer, which is new, as a multiple of the tower's."""
     weight_decay: NonNegativeNumber = 0.05
     warmup: NonNegativeNumber = 0.1
     """Share of the steps in which the learning rate rises; then it falls to 0 as a cosine does."""
@@ -37,6 +39,9 @@ class ImageSettings(YAMLSettings):
     """Share of the previous mean in the running mean of the weights, which is what is kept; 0 keeps the weights."""
     variation: NonNegativeNumber = 1.0
     """How much images are turned, moved, scaled and made lighter, as a multiple of the usual; never mirrored."""
+    mixup: NonNegativeNumber = 0.0
+    """Parameter of the Beta distribution by which two images and their links are mixed (Zhang et al. 2018); 0 mixes
+    none."""
     clip: PositiveNumber = 1.0
     """Of the gradient's norm."""
     calibrated: Flag = True

@@ -20,7 +20,7 @@ from kgp_models.images.metrics import auc_by_link
 from kgp_models.images.model import LinkClassifier, image_outputs, training_precision
 from kgp_models.images.settings import ImageSettings
 from kgp_models.towers.backbone import Picture
-from kgp_models.training.augmentation import varied
+from kgp_models.training.augmentation import mixed, varied
 from kgp_models.training.loss_progress import LossProgress
 from kgp_models.training.training_state import STATE, TrainingState
 from kgplatform.interrupt import checkpoints
@@ -61,7 +61,7 @@ def train_classifier(
     running_mean = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
     average = AveragedModel(classifier, multi_avg_fn=running_mean, use_buffers=True)
     steps = math.ceil(len(train_pictures) / settings.batch)
-    optimizer = torch.optim.AdamW(_groups(classifier, settings.weight_decay), settings.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(_groups(classifier, settings), settings.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_share(steps * settings.epochs, settings.warmup))
     parts = {"classifier": classifier, "average": average, "optimizer": optimizer, "schedule": schedule}
     state = TrainingState(folder / STATE, parts, steps, settings.epochs, data_name)
@@ -73,13 +73,15 @@ def train_classifier(
             classifier.train()
             order = torch.split(torch.randperm(len(train_pictures), generator=rng), settings.batch)
             for rows in state.epoch(order, checkpoint_clock, rng, step_progress):
-                grey = train_pictures[rows]
+                grey, row_targets = train_pictures[rows], train_targets[rows]
                 if settings.variation:
                     grey = ((varied(grey, rng, settings.variation) + 1.0) * 127.5).clamp(0.0, 255.0)
+                if settings.mixup:
+                    grey, row_targets = mixed(grey, row_targets, rng, settings.mixup)
                 pixels = picture.scaled(grey.to(device)).contiguous(memory_format=torch.channels_last)
                 with training_precision(device):
                     logits = classifier(pixels)
-                loss = known_loss(logits.float(), train_targets[rows].to(device))
+                loss = known_loss(logits.float(), row_targets.to(device))
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(classifier.parameters(), settings.clip)
@@ -116,13 +118,16 @@ def class_logits(examples: ImageExamples, links: list[Link]) -> Tensor:
     return torch.logit(shares)
 
 
-def _groups(classifier: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Norms and biases do not decay."""
-    parameters = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
-    return [
-        {"params": [parameter for parameter in parameters if parameter.dim() > 1], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in parameters if parameter.dim() <= 1], "weight_decay": 0.0},
-    ]
+def _groups(classifier: LinkClassifier, settings: ImageSettings) -> list[dict[str, object]]:
+    """The tower and the last layer with their learning rates; norms and biases do not decay."""
+    layer_rate = settings.learning_rate * settings.layer_rate
+    groups: list[dict[str, object]] = []
+    for module, rate in ((classifier.tower, settings.learning_rate), (classifier.layer, layer_rate)):
+        parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        for weight_decay, decays in ((settings.weight_decay, True), (0.0, False)):
+            chosen = [parameter for parameter in parameters if (parameter.dim() > 1) == decays]
+            groups.append({"params": chosen, "lr": rate, "weight_decay": weight_decay})
+    return groups
 
 
 def _rate_share(total_steps: int, warmup: float) -> Callable[[int], float]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from kgp_models.images import build, checkpoint
 from kgp_models.images.examples import ImageExamples, graph_examples, split_by_subject
-from kgp_models.images.predict import BY_NEIGHBOURS, ImagePredictor, PredictedImage, image_document, model_spec
+from kgp_models.images.predict import ImagePredictor, model_spec
+from kgp_models.images.prediction import BY_NEIGHBOURS, PredictedImage, image_document
 from kgp_models.images.settings import ImageSettings
 from kgp_models.library.result import SEED, AnyPath, TrainedModel
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
@@ -170,6 +171,7 @@ def predict_images(
     *,
     top: int = 10,
     least: float = 0.1,
+    by_study: bool = False,
     write: bool = False,
     any_modality: bool = False,
     progress: SubjectProgress = silent_progress,
@@ -179,8 +181,11 @@ def predict_images(
 
     `images` is a radiograph, a folder or a data set; of each image the `top` likeliest links of probability `least` and
     more. Images of the graph with an embedding of the same model (`kgp embed --model images:FOLDER`) are compared with;
-    without any, the encoder predicts alone, and a note says so. With `write` the links are put into the graph as
-    predictions, with nodes for images that it does not have. Raises `InputError` where there is no image.
+    without any, the encoder predicts alone, and a note says so. With `by_study` the images of a study are combined: by
+    the study that the data set states, else all images of a folder. With `write` the links are put into the graph as
+    predictions, with nodes for images that it does not have.
+
+    Raises `InputError` where there is no image, and where a folder is no study.
     """
     folder = Path(model)
     trained = checkpoint.load_image_model(folder)
@@ -189,7 +194,9 @@ def predict_images(
         raise InputError("this is no image encoder", "Give a folder of `kgp train images`.", path=folder)
     selected = inputs(Path(images), ids_by_path=images_by_path(graph), with_reports=False, any_modality=any_modality)
     predictor = ImagePredictor(trained, encoder, graph)
-    predicted = list(predictor.predict(selected.rows, top=top, least=least, progress=progress("images")))
+    predicted = list(
+        predictor.predict(selected.rows, top=top, least=least, by_study=by_study, progress=progress("images"))
+    )
     readable = [image for image in predicted if image.problem is None]
     synthetic_count = sum(
         image.image.path is not None
@@ -205,7 +212,11 @@ def predict_images(
     result = PredictedImages(
         predicted, trained.name, trained.trained_on, threshold, notes, tuple(warnings), selected.rejects
     )
-    return _write(graph, result, predictor, {"top": top, "least": least}) if write and readable else result
+    return (
+        _write(graph, result, predictor, {"top": top, "least": least, "by_study": by_study})
+        if write and readable
+        else result
+    )
 
 
 def _write(

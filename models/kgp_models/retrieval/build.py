@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from kgp_models.retrieval.fashionklip import Alignment
 from kgp_models.retrieval.inputs import (
     PairExamples,
     examples,
+    frozen_image_features,
     image_embeddings,
-    image_features,
     read_pictures,
     warn_truncated,
 )
@@ -143,12 +144,16 @@ def _about(settings: RetrievalSettings, inputs: RetrievalInputs, seed: int, base
         "settings": settings.as_dict(),
         "backbone": f"{backbone_spec.kind} {(base / backbone_spec.folder).resolve() if backbone_spec.folder else ''}",
         "seed": seed,
-        "pairs": {
-            part_name: [(pair.image, pair.text_sha256) for pair in part_pairs]
-            for part_name, part_pairs in inputs.parts.items()
-        },
+        "pairs": {part_name: _pairs_sha256(part_pairs) for part_name, part_pairs in inputs.parts.items()},
         "graph": graph_hash,
     }
+
+
+def _pairs_sha256(pairs: Sequence[Pair]) -> str:
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(f"{pair.image}\0{pair.text_sha256}\0".encode())
+    return digest.hexdigest()
 
 
 def _initial_backbone(settings: RetrievalSettings, texts: Sequence[str], seed: int, base: Path) -> tuple[Backbone, Any]:
@@ -197,7 +202,10 @@ def _training_graph(
     loaded_images = read_pictures(listed_paths, backbone.picture, inputs.cache, inputs.progress("graph, images"))
     retained_ids = {knowledge.images[image_number].id for image_number in loaded_images.readable}
     knowledge = knowledge.select_images(lambda image: image.id in retained_ids)
-    image_values = image_features(backbone, loaded_images.values) if backbone.frozen else loaded_images.values
+    image_values = loaded_images.values
+    if backbone.frozen:
+        readable_paths = [listed_paths[number] for number in loaded_images.readable]
+        image_values = frozen_image_features(backbone, readable_paths, image_values, inputs.cache)
     return varied_graph(knowledge, settings.graph, seed), image_values
 
 

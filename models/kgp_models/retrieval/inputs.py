@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from kgp_models.towers.backbone import Backbone, Picture, bfloat16_context
+from kgp_models.towers.feature_cache import file_keys, load_or_compute
 from kgp_models.towers.tokens import Tokens
 from kgp_models.training.model_files import require_uncompressed
 from kgplatform.datasets.pair_source import Pair
@@ -27,6 +28,7 @@ from kgplatform.progress import Progress, no_progress
 logger = logging.getLogger(__name__)
 READERS: Final = 2  # threads
 IMAGES_PER_FILE: Final = 512  # images that are kept in one file: some seconds of reading
+TEXTS_PER_FILE: Final = 1024
 BLOCK: Final = 128  # images or texts in a batch without training
 
 
@@ -177,12 +179,47 @@ def examples(
     if not backbone.frozen:
         return PairExamples(loaded_images.values, report_texts, report_groups, readable_pairs)
     return PairExamples(
-        image_features(backbone, loaded_images.values, progress),
+        frozen_image_features(backbone, [pair.path for pair in readable_pairs], loaded_images.values, cache, progress),
         report_texts,
         report_groups,
         readable_pairs,
-        text_features(backbone, report_texts),
+        _frozen_text_features(backbone, report_texts, cache),
     )
+
+
+def frozen_image_features(
+    backbone: Backbone,
+    paths: Sequence[Path],
+    values: Tensor,
+    cache: Path | None = None,
+    progress: Progress = no_progress,
+) -> Tensor:
+    """What a frozen tower makes of the pictures (n, 1, size, size) of files: (n, width), from the cache where they are
+    there. It is kept in blocks, so that one who is stopped goes on.
+    """
+    features = []
+    for start in range(0, len(paths), IMAGES_PER_FILE):
+        block = values[start : start + IMAGES_PER_FILE]
+        compute = partial(image_features, backbone, block, partial(shifted, progress, start, len(paths)))
+        identifiers = ["images", *file_keys(paths[start : start + IMAGES_PER_FILE])]
+        features.append(load_or_compute(cache, backbone, identifiers, partial(_named, compute))["vectors"])
+    return torch.cat(features)
+
+
+def _frozen_text_features(backbone: Backbone, texts: Sequence[str], cache: Path | None) -> Tensor:
+    """What a frozen tower makes of texts: (n, width); of equal texts once, and in blocks, as of images."""
+    distinct_texts = sorted(set(texts))
+    features = []
+    for start in range(0, len(distinct_texts), TEXTS_PER_FILE):
+        block = distinct_texts[start : start + TEXTS_PER_FILE]
+        compute = partial(text_features, backbone, block)
+        features.append(load_or_compute(cache, backbone, ["texts", *block], partial(_named, compute))["vectors"])
+    rows = {text: row for row, text in enumerate(distinct_texts)}
+    return torch.cat(features)[[rows[text] for text in texts]]
+
+
+def _named(compute: Callable[[], Tensor]) -> Mapping[str, Tensor]:
+    return {"vectors": compute()}
 
 
 def warn_truncated(backbone: Backbone, texts: Sequence[str], text_kind: str, part: str = "") -> None:

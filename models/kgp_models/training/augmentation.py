@@ -1,9 +1,10 @@
-"""Pictures varied by chance, so that few of them are not learnt by heart."""
+"""Pictures varied and mixed by chance, so that few of them are not learnt by heart."""
 
 from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -32,3 +33,20 @@ def varied(grey: Tensor, rng: torch.Generator, amount: float = 1.0) -> Tensor:
     )
     contrast, brightness = (torch.randn(image_count, 1, 1, 1, generator=rng) * LIGHT * amount for _ in range(2))
     return pixels * (1.0 + contrast) + brightness
+
+
+def mixed(grey: Tensor, targets: Tensor, rng: torch.Generator, parameter: float) -> tuple[Tensor, Tensor]:
+    """Pictures (B, 1, size, size) and targets (B, links), each mixed with those of another by a share of a symmetric
+    Beta distribution; the larger share is the picture's own. A target that is not known (NaN) stays so.
+
+    Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization" (ICLR).
+    """
+    others = torch.randperm(len(grey), generator=rng)
+    beta_rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=rng)))
+    shares = torch.from_numpy(beta_rng.beta(parameter, parameter, len(grey))).float()
+    shares = torch.maximum(shares, 1.0 - shares)
+    by_picture, by_target = shares.view(-1, 1, 1, 1), shares.view(-1, 1)
+    return (
+        by_picture * grey + (1.0 - by_picture) * grey[others],
+        by_target * targets + (1.0 - by_target) * targets[others],
+    )

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import torch
 from torch import Tensor
 
+from kgp_models.training.memory import keep_freed_memory
 from kgp_models.training.model_files import require_uncompressed
 from kgplatform.errors import InputError
 from kgplatform.files import MAX_SETTINGS, atomic_file, read_json, write_json
@@ -29,11 +30,15 @@ CLAIM_FILE: Final = "training.json"
 
 
 def claim(folder: Path, about: Mapping[str, Any], hint: str = "") -> None:
-    """Note which settings and data the training in a folder has, so that no other training continues from it.
+    """Note which settings and data the training in a folder has, so that no other training continues from it. Data are
+    noted by their hash: a note of more than `MAX_SETTINGS` bytes could not be read again (`ValueError`).
 
     Raises `InputError` where the folder has a training with other entries, which it names.
     """
-    entries = json.loads(json.dumps(about, default=str))
+    note = json.dumps(about, default=str)
+    if len(note) > MAX_SETTINGS // 2:  # it is written with spaces and line ends
+        raise ValueError(f"a note of {len(note):,} characters")
+    entries = json.loads(note)
     claim_path = folder / CLAIM_FILE
     if claim_path.exists():
         try:
@@ -61,7 +66,7 @@ def _differing(previous: Mapping[str, Any], entries: Mapping[str, Any]) -> list[
 class TrainingState:
     """Where a training is: its parts (models, optimizers, schedules), its history and its random numbers, in a file
     that is whole or not there. A training that goes on from it ends as if it had not been stopped. Without a `path`
-    nothing is saved, and a stop is a `KeyboardInterrupt`.
+    nothing is saved, and a stop is a `KeyboardInterrupt`. From here on the process keeps the memory that steps free.
 
     `steps` are in an epoch, of which there are `epochs`. `data_name` names data that must be the same when it goes on.
     """
@@ -74,6 +79,7 @@ class TrainingState:
         epochs: int,
         data_name: str = "",
     ) -> None:
+        keep_freed_memory()
         self.path = path
         self.history: list[dict[str, float]] = []  # an entry an epoch
         self.best: dict[str, Tensor] = {}  # weights of the best epoch

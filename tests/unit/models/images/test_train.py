@@ -63,7 +63,7 @@ def test_links_that_the_images_show_are_told(trained_images: build.TrainedImages
 
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     images = parts(tmp_path / "images")
-    settings = replace(world.SETTINGS, epochs=2)
+    settings = replace(world.SETTINGS, epochs=2, mixup=0.4, layer_rate=3.0)
 
     def killed(activity: str) -> Progress:
         def progress(done: int, total: int | None, **_: object) -> None:

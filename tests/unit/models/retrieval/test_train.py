@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from kgp_models.retrieval import build
 from kgp_models.retrieval.fashionklip import Alignment, FashionSettings
 from kgp_models.retrieval.inputs import examples, read_pictures
 from kgp_models.retrieval.knowledgeclip import KnowledgeSettings
+from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.retrieval.train import RetrievalTrainingResult, evaluated, fine_tune, pretrain, recall, settle
 from kgp_models.towers.backbone import Backbone, Picture
 from kgp_models.training.augmentation import varied
@@ -237,6 +240,28 @@ def test_a_frozen_backbone_trains_its_heads_on_features_alone(tmp_path: Path) ->
     )
 
 
+def test_features_of_frozen_towers_are_computed_once_for_all_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [_stored(tmp_path, number) for number in range(6)]
+    cache_folder = tmp_path / "cache"
+    computed = examples(pairs, world.tiny_retrieval_backbone(frozen=True), cache_folder)
+    without_cache = examples(pairs, world.tiny_retrieval_backbone(frozen=True))
+    assert torch.equal(computed.images, without_cache.images)
+    again = world.tiny_retrieval_backbone(frozen=True)
+    for tower in (again.image_tower, again.text_tower):
+        monkeypatch.setattr(tower, "forward", None)
+    cached = examples(pairs, again, cache_folder)
+    assert torch.equal(cached.images, computed.images)
+    assert cached.text_features is not None
+    assert computed.text_features is not None
+    assert torch.equal(cached.text_features, computed.text_features)
+    Image.fromarray(world.bright_squares_picture((1,), 9)[0].numpy()).save(pairs[0].path)
+    changed = examples(pairs, world.tiny_retrieval_backbone(frozen=True), cache_folder)
+    assert not torch.equal(changed.images[0], computed.images[0])
+    assert torch.allclose(changed.images[1:], computed.images[1:], atol=1e-6)
+
+
 def test_varied_pictures_stay_pictures_and_are_never_mirrored() -> None:
     grey_images = torch.zeros(6, 1, 64, 64, dtype=torch.uint8)
     grey_images[:, :, 20:40, 4:20] = 200  # at the left
@@ -316,3 +341,16 @@ def test_two_trainings_may_keep_the_same_pictures_at_once(tmp_path: Path, monkey
         )
     assert torch.equal(first_read.result().values, second_read.result().values)
     assert [cache_path.suffix for cache_path in (tmp_path / "cache").iterdir()] == [".npz"]
+
+
+def test_the_note_on_a_training_does_not_grow_with_its_pairs(tmp_path: Path) -> None:
+    pairs = [
+        Pair(str(number), tmp_path / f"{number}.png", f"report {number}", "1", "1", "AP", "Tiny")
+        for number in range(5_000)
+    ]
+    notes = [
+        build._about(RetrievalSettings(), build.RetrievalInputs({"train": part}), 1, tmp_path)
+        for part in (pairs, pairs[:-1], [*pairs[:-1], replace(pairs[-1], text="another report")])
+    ]
+    assert len(json.dumps(notes[0])) < 5_000
+    assert len({json.dumps(note) for note in notes}) == 3

@@ -63,3 +63,9 @@ def test_a_damaged_state_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
     state_path.write_bytes(original_bytes)
     with pytest.raises(InputError, match="damaged"):
         TrainingState(state_path, {"model": torch.nn.Linear(3, 1)}, steps=1, epochs=2).resume()
+
+
+def test_a_note_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a note of"):
+        claim(tmp_path, {"pairs": [str(number) for number in range(10_000)]})
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,58 @@
+"""Images of a study are predicted together."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("torch")
+from kgp_models.images.examples import Link
+from kgp_models.images.prediction import BY_ENCODER, BY_NEIGHBOURS, PredictedLink
+from kgp_models.images.studies import MOST_IMAGES, combine_links, group_by_study
+from kgplatform.errors import InputError
+from kgplatform.generate.inputs import Input
+
+EFFUSION, NODULE = (Link("POSITIVE", cui, cui) for cui in ("C1", "C2"))
+
+
+def image(path: str, **properties: str) -> Input:
+    return Input(path, Path(path), properties)
+
+
+def test_images_belong_to_the_study_that_the_data_set_states() -> None:
+    images = [
+        image("a/1.png", dataset="OpenI", study="7"),
+        image("a/2.png", dataset="OpenI", study="8"),
+        image("b/3.png", dataset="OpenI", study="7"),
+        image("b/4.png", dataset="MIMIC-CXR", study="7"),
+    ]
+    assert group_by_study(images) == [[0, 2], [1], [3]]
+
+
+def test_without_a_stated_study_a_folder_is_one() -> None:
+    assert group_by_study([image("a/1.png"), image("b/2.png"), image("a/3.png")]) == [[0, 2], [1]]
+
+
+def test_a_folder_of_many_images_is_not_one_study() -> None:
+    with pytest.raises(InputError, match=f"a folder of {MOST_IMAGES + 1} images is not one study"):
+        group_by_study([image(f"a/{number}.png") for number in range(MOST_IMAGES + 1)])
+
+
+def test_log_odds_are_averaged_and_rare_links_by_their_share() -> None:
+    frontal = [PredictedLink(EFFUSION, 0.8, BY_ENCODER), PredictedLink(NODULE, 0.2, BY_NEIGHBOURS)]
+    lateral = [PredictedLink(EFFUSION, 0.4, BY_ENCODER)]
+    combined = combine_links([frontal, lateral])
+    assert [entry.link for entry in combined] == [EFFUSION, NODULE]
+    odds = math.sqrt((0.8 / 0.2) * (0.4 / 0.6))  # the geometric mean of the odds
+    assert combined[0].probability == pytest.approx(odds / (1 + odds))
+    assert combined[1].probability == pytest.approx(0.1)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_a_study_is_between_its_images(probabilities: list[float]) -> None:
+    [combined] = combine_links([[PredictedLink(EFFUSION, probability, BY_ENCODER)] for probability in probabilities])
+    assert min(probabilities) - 1e-5 <= combined.probability <= max(probabilities) + 1e-5
