@@ -45,7 +45,8 @@ class VQAData:
 def released_vqa_data(
     kind: str, folder: Path | None, images: Path | None, medmkg: Path | None, protocol: str, folds: int, build: Path
 ) -> VQAData:
-    """A released data set, and the released MedMKG in a Neo4j of the benchmark's own: its images are not available.
+    """A released data set, and the released MedMKG in a Neo4j of the benchmark's own: its images are not available. With
+    SLAKE its own graph is loaded, too: of its facts those between two concepts count.
 
     Without a folder, what is in the setting KGP_DATA_DIR. Raises `UsageError`.
     """
@@ -60,8 +61,10 @@ def released_vqa_data(
         note(questions.left_out(rejects))
     if difference_note := questions.unlike_release(kind, all_questions):
         note(difference_note)
-    with own_graph(build / "neo4j-medmkg") as graph:
+    with own_graph(build / f"neo4j-medmkg{'-slake' if kind == 'slake' else ''}") as graph:
         graph.ingest("medmkg", medmkg)
+        if kind == "slake":
+            graph.ingest("slake", folder, on_error="skip")
         knowledge = read_knowledge(graph)
     return VQAData(kind, _split_questions(all_questions, protocol, folds), knowledge)
 
