@@ -45,8 +45,8 @@ class VQAData:
 def released_vqa_data(
     kind: str, folder: Path | None, images: Path | None, medmkg: Path | None, protocol: str, folds: int, build: Path
 ) -> VQAData:
-    """A released data set, and the released MedMKG in a Neo4j of the benchmark's own: its images are not available. With
-    SLAKE its own graph is loaded, too: of its facts those between two concepts count.
+    """A released data set, and the released MedMKG in a Neo4j of the benchmark's own: its images are not available.
+    With SLAKE its own graph is loaded, too: of its facts those between two concepts count.
 
     Without a folder, what is in the setting KGP_DATA_DIR. Raises `UsageError`.
     """
