@@ -48,7 +48,8 @@ class TrainingImage(NamedTuple):
 
 TrainedOn = tuple[DataSet, ...]  # empty where a model's folder does not state it
 NOT_STATED: Final = "the model's folder does not state what the model was trained on"
-UNKNOWN: Final[TrainedOn] = (DataSet("unknown", None),)  # of weights that are not of this project
+UNKNOWN_DATA_SET: Final = "unknown"
+UNKNOWN: Final[TrainedOn] = (DataSet(UNKNOWN_DATA_SET, None),)  # of weights that are not of this project
 
 
 # Photographs, of which many models begin; they say nothing about radiographs, synthetic or real.
@@ -72,13 +73,12 @@ def from_images(images: Iterable[TrainingImage]) -> TrainedOn:
     """The data sets of images, each once, with what was used of it; images without a data set count as unknown."""
     subjects_by_image: dict[str, dict[str, str]] = {}
     for image in images:
-        set_name = SYNTHETIC_DATA_SET if image.dataset in SYNTHETIC else image.dataset
-        if set_name:
-            subjects_by_image.setdefault(set_name, {})[image.name] = image.subject
+        set_name = SYNTHETIC_DATA_SET if image.dataset in SYNTHETIC else image.dataset or UNKNOWN_DATA_SET
+        subjects_by_image.setdefault(set_name, {})[image.name] = image.subject
     return tuple(
         DataSet(
             set_name,
-            set_name == SYNTHETIC_DATA_SET,
+            None if set_name == UNKNOWN_DATA_SET else set_name == SYNTHETIC_DATA_SET,
             len(subjects),
             len(set(subjects.values())) if all(subjects.values()) else None,
             LICENCES.get(set_name),
@@ -151,8 +151,12 @@ def _describe(data_set: DataSet) -> str:
 
 
 def training_data_kind(trained: TrainedOn) -> str:
-    """In a word, as the graph keeps it: ``synthetic``, ``real``, ``synthetic and real`` or ``unknown``."""
-    kinds = {data_set.synthetic for data_set in trained}
+    """In a word, as the graph keeps it: ``synthetic``, ``real``, ``synthetic and real`` or ``unknown``; of a model that
+    was trained on photographs alone ``photographs``, which otherwise do not count.
+    """
+    if trained and not _radiographs(trained):
+        return "photographs"
+    kinds = {data_set.synthetic for data_set in _radiographs(trained)}
     if not kinds or None in kinds:
         return "unknown"
     return "synthetic and real" if len(kinds) > 1 else _LABELS[kinds.pop()]
@@ -160,8 +164,13 @@ def training_data_kind(trained: TrainedOn) -> str:
 
 def synthetic_only(trained: TrainedOn) -> bool:
     """Whether a model states which radiographs it was trained on, and all of them are synthetic."""
-    radiographs = [data_set for data_set in trained if data_set.name not in _PHOTOGRAPHS]
+    radiographs = _radiographs(trained)
     return bool(radiographs) and all(data_set.synthetic for data_set in radiographs)
+
+
+def _radiographs(trained: TrainedOn) -> list[DataSet]:
+    """The data sets of radiographs, or of images that may be some."""
+    return [data_set for data_set in trained if data_set.name not in _PHOTOGRAPHS]
 
 
 def training_data_warnings(trained: TrainedOn, images: int, synthetic: int) -> list[str]:
@@ -171,11 +180,11 @@ def training_data_warnings(trained: TrainedOn, images: int, synthetic: int) -> l
         return []
     if not trained:
         return [NOT_STATED]
-    if all(data_set.name in _PHOTOGRAPHS for data_set in trained):
+    if not _radiographs(trained):
         return [f"the model was trained on no radiographs ({', '.join(data_set.name for data_set in trained)})"]
     if not synthetic_only(trained):
         return []
-    set_names = ", ".join(data_set.name for data_set in trained)
+    set_names = ", ".join(data_set.name for data_set in _radiographs(trained))
     image_phrase = "the image is" if images == 1 else f"{other_count:,} of the {images:,} images are"
     return [
         f"the model was trained on synthetic images only ({set_names}), and {image_phrase} not known to be synthetic: "

@@ -109,7 +109,9 @@ class Table:
         self.counts: dict[tuple[str, str], Any] = {}
         self.searches: dict[str, Any] = {}
         earlier = read_json(path) if path.is_file() else {}
-        if earlier.get("studies") == self._sizes():
+        if earlier and earlier.get("studies") != self._sizes():
+            raise UsageError(f"results of other studies are in {path}", "Give another file with --results.")
+        if earlier:
             self.rows, self.searches = earlier["rows"], earlier["searches"]
 
     def has(self, part: str, name: str, model: str) -> bool:

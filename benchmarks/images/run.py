@@ -10,7 +10,8 @@ learnt ones are those of `least` training radiographs. Rows:
     nearest neighbours   the share among the most similar training radiographs, by the backbone before the training
     frozen               logistic regression on the backbone's vectors
     encoder              the trained encoder, calibrated; and before calibration
-    encoder and graph    with similar training radiographs and related concepts, as `kgp predict image` predicts
+    encoder and graph    with similar training radiographs, by the tower's vectors (1,280 dimensions). `kgp predict
+                         image` compares the 512 of the graph's embeddings, and counts related concepts, too
 
 Figures: macro AUC over learnt heads; mean average precision per head over learnt heads and over all heads of the
 training; filtered Hits@1, 5, 10 and MRR over finding heads (a radiograph's other heads are left out of a rank); by how
@@ -45,6 +46,7 @@ from kgp_models.images.train import CHECKED
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
 from kgp_models.retrieval.inputs import read_pictures
 from kgplatform.cli.output import note, progress
+from kgplatform.files import read_json
 
 SETTINGS: Final = Path(__file__).parent / "settings"
 RESULTS: Final = Path(__file__).parent / "results"
@@ -197,8 +199,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
     }
     lateral = read_mesh_images(options.data, (LATERAL,))
     described = {"settings": settings.as_dict(), "lateral": options.lateral, "code parts": options.code_parts}
-    runs: list[dict[str, Any]] = []
-    for seed in range(options.seeds):
+    stored = read_json(result_path) if result_path.is_file() else {}
+    is_same = all(stored.get(name) == entry for name, entry in described.items())
+    runs: list[dict[str, Any]] = stored["runs"] if stored and is_same else []
+    for seed in sorted(set(range(options.seeds)) - {measured["seed"] for measured in runs}):
         measured = measure_seed(parts, learnt, settings, seed, options.out / f"{name}-{seed}", lateral)
         runs.append(measured)
         record.store(result_path, {**described, "runs": runs})

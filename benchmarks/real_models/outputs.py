@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +15,7 @@ import numpy as np
 from kgp_loaders.openi import DATASET, OpenI
 from kgp_models.generator.checkpoint import load_generator
 from kgp_models.generator.generate import Decoding, Generator
-from kgp_models.images.checkpoint import load_image_model
+from kgp_models.images.checkpoint import FORMAT, load_image_model
 from kgp_models.images.predict import ImagePredictor
 from kgp_models.images.prediction import PredictedLink
 from kgp_models.retrieval.encode import BackboneEncoder, open_encoder
@@ -22,14 +25,17 @@ from kgplatform.generate.backend import GenerationRequest
 from kgplatform.generate.inputs import Input
 from kgplatform.graph import Graph
 from kgplatform.progress import SubjectProgress
+from kgplatform.radiograph import find_image
 from kgplatform.triplets.codes import code_triplets
 from kgplatform.triplets.metrics import bootstrap, count, exact_key
 from kgplatform.triplets.text import Triplet, report_text
 
-WRITTEN: Final = 100  # held-out studies that the generator writes of, at most: a second or two each
+WRITTEN: Final = 100  # held-out studies that the generator writes of: a second or two each
+SEED: Final = 0  # of the order of the held-out studies, of which the first are written of and shown
 LINKS: Final = 6  # predictions of a radiograph on the page
 LEAST: Final = 0.15
 CUTOFF: Final = 10
+ENCODER_PART: Final = "validate "  # its figures are of these studies: the held-out ones have no stances in the graph
 
 
 @dataclass(frozen=True)
@@ -57,25 +63,34 @@ def held_out_outputs(
     openi: Path, models: Path, graph: Graph, studies: Set[str], page_count: int, progress: SubjectProgress
 ) -> Outputs:
     """What the models in `models` say of these studies of OpenI. Raises `InputError` where none has a radiograph."""
-    reports = [
-        report
+    pictured = [
+        (report, path)
         for report in OpenI(openi).reports()
         if isinstance(report, Report)
         and report.study in studies
-        and (openi / "images" / report.image["path"]).is_file()
+        and (path := find_image(openi / "images", report.image["path"])) is not None
+        and path.is_file()
     ]
-    if not reports:
+    if not pictured:
         raise InputError("no held-out study has a radiograph", "Check the splits.", path=openi)
-    paths = [openi / "images" / report.image["path"] for report in reports]
-    ranks = _ranks(models / "retrieval", reports, paths)
-    written = _written(models / "generator", reports[:WRITTEN], paths, progress)
+    random.Random(SEED).shuffle(pictured)
+    reports, paths = [report for report, _ in pictured], [path for _, path in pictured]
+    ranks, chance = _ranks(models / "retrieval", reports, paths)
+    written_count = max(WRITTEN, page_count)
+    written = _written(models / "generator", reports[:written_count], paths, progress)
     links = _links(models / "encoder", reports[:page_count], paths, graph)
-    references = [code_triplets(report.codes) for report in reports[:WRITTEN]]
+    references = [code_triplets(report.codes) for report in reports[:written_count]]
+    encoder_figures = FORMAT.read(models / "encoder", check_hashes=False)["figures"]
     figures: dict[str, Any] = {
         "held-out studies": len(reports),
+        "findings, encoder": {
+            name.removeprefix(ENCODER_PART): figure
+            for name, figure in encoder_figures.items()
+            if name.startswith(ENCODER_PART)
+        },
         "retrieval, text to image": {
             f"R@{CUTOFF}": round(float(np.mean(np.array(ranks) <= CUTOFF)), 4),
-            "by chance": round(min(1.0, CUTOFF / len(ranks)), 4),
+            "by chance": chance,
             "images": len(ranks),
         },
     }
@@ -97,8 +112,10 @@ def held_out_outputs(
     return Outputs(rows, figures)
 
 
-def _ranks(folder: Path, reports: Sequence[Report], paths: Sequence[Path]) -> list[int]:
-    """The rank of each study's radiograph by its report, 1 the nearest; those of equal reports count as found."""
+def _ranks(folder: Path, reports: Sequence[Report], paths: Sequence[Path]) -> tuple[list[int], float]:
+    """The rank of each study's radiograph by its report, 1 the nearest, where any radiograph with an equal report
+    counts; and the share of ranks up to `CUTOFF` by chance.
+    """
     encoder = open_encoder(str(folder))
     texts = [" ".join(filter(None, report.sections.values())) for report in reports]
     similarities = encoder.texts(texts) @ encoder.images(paths).T
@@ -106,7 +123,14 @@ def _ranks(folder: Path, reports: Sequence[Report], paths: Sequence[Path]) -> li
     for row, text in enumerate(texts):
         own = max(similarities[row, column] for column, other in enumerate(texts) if other == text)
         ranks.append(int((similarities[row] > own).sum()) + 1)
-    return ranks
+    groups = Counter(texts)
+    return ranks, round(float(np.mean([chance_of_hit(len(texts), groups[text], CUTOFF) for text in texts])), 4)
+
+
+def chance_of_hit(images: int, relevant: int, cutoff: int) -> float:
+    """How probably one of the relevant images is among the first `cutoff` of a random order."""
+    shown = min(cutoff, images)
+    return 1.0 - math.comb(images - relevant, shown) / math.comb(images, shown)
 
 
 def _written(

@@ -50,6 +50,12 @@ def _figures(figures: Mapping[str, Any]) -> str:
             interval = figure["F1"]
             bounds = f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
             rows.append((f"{name}, against the indexers' codes", f"F1 {bounds}, {figure['studies']} studies"))
+        elif name.startswith("findings") and "macro AUC" in figure:
+            low, high = figure["macro AUC, low"], figure["macro AUC, high"]
+            auc = f"macro AUC {figure['macro AUC']:.3f} [{low:.3f}, {high:.3f}]"
+            rows.append(
+                (name, f"{auc} over {figure['links']} findings with stance, {figure['images']} validation images")
+            )
         elif name.startswith("retrieval"):
             shares = f"{figure['R@10']:.1%} (by chance {figure['by chance']:.1%})"
             rows.append((name, f"{shares} of reports have their radiograph in the first ten of {figure['images']:,}"))

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,7 @@ from kgp_models.retrieval.checkpoint import ABOUT as RETRIEVAL
 from kgp_models.retrieval.encode import open_encoder
 from kgplatform.cli.output import note, progress
 from kgplatform.datasets import pairs
+from kgplatform.datasets.pair_source import Pair
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import InputError
 from kgplatform.files import read_json, write_json
@@ -56,6 +58,7 @@ OUT: Final = record.ROOT / "build" / "real-models"
 HELD_OUT: Final = ("test", OTHER)  # splits of studies that nothing is trained on
 VALIDATION: Final = ("validate", "val")
 SECONDS: Final = "seconds.json"
+ABOUT: Final = "build.json"
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,14 @@ def build_models(build: Build, page_count: int) -> None:
         hint = "Give OpenI's folder: indiana_reports.csv, indiana_projections.csv and images/."
         raise InputError("there are no radiographs here", hint, path=build.images)
     build.out.mkdir(parents=True, exist_ok=True)
+    require_same_build(build)
     splits = write_studies(build)
     with own_graph(build.out / "neo4j") as graph:
         _timed(build, "graph", lambda: _construct(build, graph))
         if not (build.out / "encoder" / ENCODER).is_file():
             _timed(build, "encoder", lambda: _train_encoder(build, graph))
         encoder = open_encoder(build.encoder)
-        _timed(build, "embeddings", lambda: graph.embed(encoder, build.images, progress=progress))
+        _timed(build, "embeddings", lambda: graph.embed(encoder, build.images, replace=True, progress=progress))
         if not (build.out / "generator" / "vlm-kg" / GENERATOR).is_file():
             _timed(build, "generator", lambda: _train_generator(build))
         if not (build.out / "retrieval" / RETRIEVAL).is_file():
@@ -108,6 +112,24 @@ def build_models(build: Build, page_count: int) -> None:
     write_json(build.out / "figures.json", figures)
     write_page(build.out / "index.html", outputs, seconds)
     note(f"{build.out / 'index.html'}: {sum(seconds.values()) / 60:.0f} minutes in all")
+
+
+def require_same_build(build: Build) -> None:
+    """Note what the models in the folder are built from. Raises `InputError` where it has models of something else:
+    studies that are held out now may be in their training.
+    """
+    tables = [build.openi / name for name in (REPORTS, PROJECTIONS)]
+    digest = hashlib.sha256()
+    for path in (*tables, *([] if build.splits is None else [build.splits])):
+        digest.update(path.read_bytes())
+    about = {"tables and splits": digest.hexdigest(), "epochs": build.epochs, "language model": build.language_model}
+    path = build.out / ABOUT
+    previous = read_json(path) if path.is_file() else about
+    differing = [name for name in about if previous.get(name) != about[name]]
+    if differing:
+        hint = "Give another folder with --out, or delete this one."
+        raise InputError(f"models with other {', '.join(differing)} are here", hint, path=build.out)
+    write_json(path, about)
 
 
 def write_studies(build: Build) -> Mapping[str, str]:
@@ -157,6 +179,7 @@ def _train_encoder(build: Build, graph: KnowledgeGraph) -> None:
         build.images,
         build.out / "encoder",
         graph,
+        splits=build.studies / "splits.csv",
         epochs=build.epochs,
         progress=progress,
     )
@@ -183,13 +206,24 @@ def _train_generator(build: Build) -> None:
 
 def _train_retrieval(build: Build) -> None:
     read = pairs.read_pairs("openi", build.studies, images=build.images)
-    parts = pairs.partition_pairs(read.pairs, "report")
+    parts = pair_parts(read.pairs, read_splits(build.studies / "splits.csv"))
     pairs_path = build.out / "pairs.parquet"
     PairSet(parts, "openi", build.studies, build.images, "report").write(pairs_path)
     document = yaml.safe_load((SETTINGS / "retrieval.yaml").read_text(encoding="utf-8"))
     path = build.out / "retrieval.yaml"
     path.write_text(yaml.safe_dump({**document, "backbone": "images:encoder"}), encoding="utf-8")
     train_retrieval(path, pairs_path, build.out / "retrieval", epochs=build.epochs, progress=progress)
+
+
+def pair_parts(all_pairs: Sequence[Pair], splits: Mapping[str, str]) -> dict[str, list[Pair]]:
+    """The pairs of the training part, as the encoder's; half of the validation studies validate, the others test."""
+    validation = sorted({pair.study for pair in all_pairs if splits.get(pair.study) in VALIDATION})
+    part_by_study = {study: "valid" if row % 2 else "test" for row, study in enumerate(validation)}
+    part_by_study |= {study: "train" for study, split in splits.items() if split == "train"}
+    return {
+        part: [pair for pair in all_pairs if part_by_study.get(pair.study) == part]
+        for part in ("train", "valid", "test")
+    }
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

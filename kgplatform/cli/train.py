@@ -168,6 +168,15 @@ def train_images_command(
     out: Annotated[
         Path, typer.Option(help="The model folder. An unfinished training continues; a finished one is not repeated.")
     ],
+    splits: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Split as a file says: a table of study and split, or annotation.json.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the split, initial values and the order.")] = 42,
     epochs: Epochs = None,
     as_json: Json = False,
@@ -182,7 +191,7 @@ def train_images_command(
     with needed("retrieval"):
         from kgp_models.library.images import train_images
     with open_graph() as graph:
-        trained = train_images(config, images, out, graph, seed=seed, epochs=epochs, progress=progress)
+        trained = train_images(config, images, out, graph, splits=splits, seed=seed, epochs=epochs, progress=progress)
     _report(trained, f"kgp predict image FILE --model {out}", as_json)
 
 

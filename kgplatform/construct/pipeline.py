@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -97,13 +98,20 @@ def build_judge(settings: ConstructionSettings, reports: ReportSource) -> Judge:
     return LLMJudge(llm_settings, stance_rules, cache, credentialed=reports.credentialed)
 
 
-def open_reports(kind: str, path: Path, views: Sequence[str] | None = None) -> ReportSource:
+def open_reports(
+    kind: str, path: Path, views: Sequence[str] | None = None, *, every_image: bool = False
+) -> ReportSource:
     """The reports that the loader of that name finds at a path; loaders register in the group `kgplatform.reports`.
+    With `every_image` a report comes once for each image of its study, of all views unless `views` says otherwise, as
+    far as the loader knows of several.
 
     Raises `UsageError` for an unknown loader.
     """
     loader = plugins.load_plugin("reports", kind, "loader of reports")
-    source: ReportSource = loader(path) if views is None else loader(path, views=tuple(views))
+    options: dict[str, Any] = {} if views is None else {"views": tuple(views)}
+    if every_image and "every_image" in inspect.signature(loader).parameters:
+        options = {"views": (), **options, "every_image": True}
+    source: ReportSource = loader(path, **options)
     return source
 
 

@@ -56,17 +56,19 @@ def inputs(
     views: Sequence[str] | None = None,
     with_reports: bool = True,
     any_modality: bool = False,
+    every_image: bool = False,
 ) -> GenerationInputs:
     """The images at a path: a data set (MIMIC-CXR, OpenI, IU X-ray), a table of reports with paths of images, a folder
     of pictures, or one picture. `ids_by_path` has the graph's images by their paths: a picture with that path, or with
     the name at its end where that is long enough to tell, is that image. Another one's id is of what is in the file.
 
-    Without `any_modality`, DICOM files whose header states that they are no radiograph are left out.
+    With `every_image` a data set gives all images of a study, which may have one id in the graph. Without
+    `any_modality`, DICOM files whose header states that they are no radiograph are left out.
 
     Raises `InputError` where there is nothing of that kind, where no image is left, and where `reports` has none of
     these images.
     """
-    image_inputs = _all_inputs(images, reports, ids_by_path, views, with_reports)
+    image_inputs = _all_inputs(images, reports, ids_by_path, views, with_reports, every_image=every_image)
     return image_inputs if any_modality else _some(_radiographs(image_inputs, images), images)
 
 
@@ -93,11 +95,14 @@ def _all_inputs(
     ids_by_path: Mapping[str, str],
     views: Sequence[str] | None,
     with_reports: bool,
+    *,
+    every_image: bool,
 ) -> GenerationInputs:
     """The images of every modality."""
     kind = loader_kind(images)
     if kind is not None:
-        return _some(_dataset_inputs(open_reports(kind, images, views), images, reports, with_reports), images)
+        source = open_reports(kind, images, views, every_image=every_image)
+        return _some(_dataset_inputs(source, images, reports, with_reports), images)
     left_out_counts: Counter[str] = Counter()
     image_paths, outside_rejects = _inside(images, _pictures(images, reports, left_out_counts))
     if not image_paths and not outside_rejects:

@@ -63,8 +63,10 @@ def test_an_encoder_is_trained_and_predicts_for_images_that_the_graph_has_never_
     assert alone["trained_on"][0]["synthetic"] is True
     assert graph.read(PREDICTED) == [], "nothing is written without --write"
 
-    options = ("--model", model, "--least", "0", "--top", "3", "--json")
-    together = kgp("predict", "image", new_images, "--by-study", *options).json
+    by_study = kgp(
+        "predict", "image", new_images, "--by-study", "--model", model, "--least", "0", "--top", "3", "--json"
+    )
+    together = by_study.json
     links_by_image = [image["links"] for image in together["images"] if image["problem"] is None]
     assert len(links_by_image) == 3
     assert links_by_image[0] == links_by_image[1] == links_by_image[2], "the pictures of a folder are one study"

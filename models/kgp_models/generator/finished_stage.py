@@ -14,7 +14,6 @@ from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
 from kgp_models.generator.language import base_model
 from kgp_models.generator.records import Study, repeated_reports
-from kgp_models.generator.settings import SMALL
 from kgp_models.generator.validate import validate
 from kgplatform import trained_on
 
@@ -76,18 +75,19 @@ def _validate(
     return validation.figures
 
 
-def stage_description(work: Work, training_studies: Sequence[Study], data_hash: str) -> dict[str, Any]:
-    """What it was trained on; weights that were there before the training are of data that nobody states."""
-    only_own_weights = work.settings.language_model == SMALL and work.settings.vision == SMALL
+def stage_description(
+    work: Work, training_studies: Sequence[Study], data_hash: str, before: trained_on.TrainedOn = ()
+) -> dict[str, Any]:
+    """What it was trained on; `before` are the data of the vision encoder. Those of the language model are no images:
+    its entry is `base_model`.
+    """
     stated_sources = trained_on.from_images(
         trained_on.TrainingImage(study.dataset, study.id, study.subject) for study in training_studies
     )
     return {
         "data_sha256": data_hash,
         "base_model": base_model(work.settings, work.base),
-        "trained_on": trained_on.document(
-            stated_sources if only_own_weights else trained_on.merge_trained_on(stated_sources, trained_on.UNKNOWN)
-        ),
+        "trained_on": trained_on.document(trained_on.merge_trained_on(stated_sources, before)),
     }
 
 

@@ -33,6 +33,7 @@ from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.construct.text import sentences
 from kgplatform.errors import InputError
+from kgplatform.radiograph import find_image
 from kgplatform.schema import Stance
 from kgplatform.triplets.codes import code_triplets
 from kgplatform.triplets.text import Relation, Triplet, entity, report_text
@@ -75,7 +76,7 @@ def read_studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
         studies.append(
             Study(
                 report.image_id,
-                None if relative_path is None else root_folder / settings.images / relative_path,
+                None if relative_path is None else find_image(root_folder / settings.images, relative_path),
                 report_sentences,
                 None if image_triplets_by_study is None else image_triplets_by_study.get(name, ()),
                 report.image.get("dataset", ""),

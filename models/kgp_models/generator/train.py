@@ -133,7 +133,7 @@ def train_stages(work: Work, stages: Sequence[str]) -> Path:
         data_hash = data_sha256(training_studies)
         with processes.main_process_first():
             _same_training(work, data_hash, stages)
-        _check_before_steps(work, data_hash, stages)
+        _check_before_steps(work, training_studies, data_hash, stages)
         for stage in stages:
             if stage == "vision" or (stage == "2" and work.settings.vision == SMALL):
                 with processes.main_process_first():
@@ -185,12 +185,16 @@ def _own_settings(settings: GeneratorSettings, part: str) -> dict[str, Any]:
     return {**own, "seed": settings.seed}
 
 
-def _check_before_steps(work: Work, data_hash: str, stages: Sequence[str]) -> None:
-    """Raise `InputError`, before hours of training, where stage 2 has no such encoder, or its stage 1 other data."""
+def _check_before_steps(work: Work, training_studies: Sequence[Study], data_hash: str, stages: Sequence[str]) -> None:
+    """Raise `InputError`, before hours of training, where stage 2 has no images or no such encoder, or its stage 1
+    other data.
+    """
     if work.bfloat16 and work.device == "cpu" and not has_fast_bfloat16():
         logger.warning("this processor has no instructions for bfloat16: dtype float32 is up to 15 times faster")
     if "2" not in stages:
         return
+    if not _with_image(training_studies):
+        raise InputError("no study of the training has an image file", "Check data.images.", path=work.base)
     if work.settings.vision != SMALL:
         _open_vision(work)
     stage_1 = work.stage_folder("1")
@@ -352,7 +356,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
     model.language = without_lora(model.language)
     stage_label = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[visual_settings.tune]
     saved_settings = replace(work.settings, vision=_vision_from(stage_folder, work))
-    data_description = stage_description(work, training_studies, data_hash)
+    data_description = stage_description(work, training_studies, data_hash, vision.trained_on)
     stage_checkpoint = GeneratorCheckpoint(
         stage_folder,
         model,
@@ -362,9 +366,24 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         stage_label,
         "",
         data_description,
-        ReferenceVectors.from_training(image_vectors, seed=work.settings.seed),
+        ReferenceVectors.from_training(
+            image_vectors, _validation_vectors(work, vision, training_studies, stage_folder), work.settings.seed
+        ),
     )
     finish_stage(work, training_studies, stage_checkpoint, figures, f"{len(visual_rows):,} records")
+
+
+def _validation_vectors(
+    work: Work, vision: Vision, training_studies: Sequence[Study], stage_folder: Path
+) -> torch.Tensor | None:
+    """The vectors of the validation part's images, which a trained encoder has not learnt by heart, if there are any."""
+    validation_studies = _with_image(work.validation(training_studies))
+    if not validation_studies:
+        return None
+    try:
+        return encoded(vision, validation_studies, stage_folder / "work" / "validation", work)[1]
+    except InputError:  # none can be read
+        return None
 
 
 def with_lora(language_model: Any, rank: int) -> Any:

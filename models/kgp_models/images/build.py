@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,8 +183,8 @@ class ImageScores:
     calibration_error: float
 
     def as_dict(self) -> dict[str, float]:
-        """The figures of a model card."""
-        return {
+        """The figures of a model card, without those of which there is nothing to measure (no link of both classes)."""
+        figures = {
             "images": self.images,
             "links": self.links,
             "macro AUC": round(self.auc.value, 4),
@@ -192,6 +193,7 @@ class ImageScores:
             "gain in log-likelihood": round(self.gain.value, 4),
             "calibration error": round(self.calibration_error, 4),
         }
+        return {name: figure for name, figure in figures.items() if not math.isnan(figure)}
 
 
 def score_probabilities(

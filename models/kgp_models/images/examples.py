@@ -12,18 +12,32 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kgplatform.datasets.knowledge import STANCES, GraphImage, Knowledge
+from kgplatform.errors import InputError
 from kgplatform.schema import Stance
 from kgplatform.trained_on import TrainedOn, TrainingImage, from_images
+from kgplatform.wording import counted
 
 Targets = NDArray[np.float32]  # (images, links): 1, 0, NaN where it is not known
 PARTS: Final = ("train", "validate", "test")
 RATIOS: Final = (0.8, 0.1, 0.1)
+# How splits are called in files: R2Gen's, MIMIC-CXR's and our own.
+SPLIT_PARTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "train": "train",
+        "val": "validate",
+        "valid": "validate",
+        "validate": "validate",
+        "validation": "validate",
+        "test": "test",
+    }
+)
 
 
 class Link(NamedTuple):
@@ -44,6 +58,8 @@ class LabelledImage(NamedTuple):
     unknown: frozenset[Link] = frozenset()
     dataset: str = ""
     view: str = ""
+    study: str = ""
+    patient: str = ""  # where known
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,7 @@ class ImageExamples:
     @property
     def sources(self) -> TrainedOn:
         """The data sets of the images."""
-        return from_images(TrainingImage(image.dataset, image.id, image.subject) for image in self.images)
+        return from_images(TrainingImage(image.dataset, image.id, image.patient) for image in self.images)
 
     @property
     def sha256(self) -> str:
@@ -108,7 +124,14 @@ def graph_examples(knowledge: Knowledge, paths: Mapping[str, Path]) -> ImageExam
                 unknown.add(Link(Stance.POSITIVE.value, *concept))
         images.append(
             LabelledImage(
-                image.id, image_path, _subject(image), frozenset(links), frozenset(unknown - links), image.dataset
+                image.id,
+                image_path,
+                _subject(image),
+                frozenset(links),
+                frozenset(unknown - links),
+                image.dataset,
+                study=image.study,
+                patient=image.subject,
             )
         )
     return ImageExamples(images)
@@ -116,6 +139,25 @@ def graph_examples(knowledge: Knowledge, paths: Mapping[str, Path]) -> ImageExam
 
 def _subject(image: GraphImage) -> str:
     return image.subject or image.study or image.id
+
+
+def split_by_study(images: ImageExamples, splits: Mapping[str, str]) -> dict[str, ImageExamples]:
+    """The parts that `splits` names, by study; an image of another study is in none. Raises `InputError` where a
+    patient's studies are in several parts, or none is in the training part.
+    """
+    part_by_row = {row: SPLIT_PARTS.get(splits.get(image.study, "")) for row, image in enumerate(images.images)}
+    parts_by_patient: dict[str, set[str]] = {}
+    for row, part in part_by_row.items():
+        if part is not None and images.images[row].patient:
+            parts_by_patient.setdefault(images.images[row].patient, set()).add(part)
+    divided_count = sum(len(parts) > 1 for parts in parts_by_patient.values())
+    if divided_count:
+        message = f"studies of {counted(divided_count, 'patients')} are in several parts"
+        raise InputError(message, "Put all studies of a patient into one part of the splits.")
+    parts = {part: images.select([row for row, own in part_by_row.items() if own == part]) for part in PARTS}
+    if not parts[PARTS[0]].images:
+        raise InputError("no image is of a study that the splits put into training", "Check the splits.")
+    return parts
 
 
 def split_by_subject(images: ImageExamples, seed: int, ratios: Sequence[float] = RATIOS) -> dict[str, ImageExamples]:

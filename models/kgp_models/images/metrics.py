@@ -37,6 +37,8 @@ def weighted_auc(scores: Array, targets: Array, weights: Array) -> Array:
     images whose target is NaN do not count.
     """
     is_known = ~np.isnan(targets)
+    if not is_known.any():
+        return np.full(len(weights), np.nan)
     scores, targets, weights = scores[is_known], targets[is_known], weights[:, is_known]
     order = np.argsort(scores, kind="stable")
     scores, is_positive, weights = scores[order], targets[order] > 0.5, weights[:, order]
@@ -71,17 +73,23 @@ def bootstrap_weights(subjects: Sequence[str], seed: int = 0, samples: int = SAM
 
 
 def with_interval(figure: Callable[[Array], Array], subjects: Sequence[str], seed: int = 0) -> Interval:
-    """The figure and its confidence interval; `figure` gives it for each row of weights (samples, images)."""
+    """The figure and its confidence interval; `figure` gives it for each row of weights (samples, images). All are NaN
+    where there is nothing to measure.
+    """
     value = float(figure(np.ones((1, len(subjects))))[0])
+    if np.isnan(value):
+        return Interval(value, value, value)
     samples = figure(bootstrap_weights(subjects, seed))
     low, high = np.nanquantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high))
 
 
 def macro_auc(scores: Array, targets: Array) -> Callable[[Array], Array]:
-    """The mean AUC over links, for samples; links of one class only do not count in a sample."""
+    """The mean AUC over links, for samples; links of one class only do not count in a sample. NaN without links."""
 
     def figure(weights: Array) -> Array:
+        if not scores.shape[1]:
+            return np.full(len(weights), np.nan)
         by_link = [weighted_auc(scores[:, link], targets[:, link], weights) for link in range(scores.shape[1])]
         mean: Array = np.nanmean(np.array(by_link), axis=0)
         return mean
@@ -97,7 +105,8 @@ def negative_log_likelihood(probabilities: Array, targets: Array) -> Callable[[A
     counts = is_known.sum(1)
 
     def figure(weights: Array) -> Array:
-        mean: Array = weights @ losses / (weights @ counts)
+        with np.errstate(invalid="ignore"):  # nothing is known of any image: NaN
+            mean: Array = weights @ losses / (weights @ counts)
         return mean
 
     return figure

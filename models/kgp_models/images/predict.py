@@ -88,7 +88,7 @@ class ImagePredictor:
             pictures = torch.stack(grey)
             vectors, logits = image_outputs(self.model.classifier, self.model.picture, pictures)
             distances = self._distances(vectors)
-            neighbours = self._neighbours(readable, pictures) if self.uses_graph else [[] for _ in readable]
+            neighbours = self._neighbours(readable, vectors) if self.uses_graph else [[] for _ in readable]
             for row, image in enumerate(readable):
                 links = tuple(self._links(logits[row], neighbours[row]))
                 distance = None if distances is None else round(float(distances[row]), 4)
@@ -106,10 +106,10 @@ class ImagePredictor:
     def _distances(self, vectors: Tensor) -> Tensor | None:
         return None if self.model.reference is None else self.model.reference.distances(vectors)
 
-    def _neighbours(self, images: Sequence[Input], pictures: Tensor) -> list[list[frozenset[Link]]]:
-        """The links of the graph's images that are most similar to each image."""
+    def _neighbours(self, images: Sequence[Input], vectors: Tensor) -> list[list[frozenset[Link]]]:
+        """The links of the graph's images that are most similar to each image, whose tower's `vectors` these are."""
         with torch.inference_mode():
-            vectors = self._encoder.backbone.embed_images(pictures)
+            vectors = self._encoder.backbone.embed_images(vectors)
         query = queries.get("predict/neighbours")
         asked = CANDIDATES * NEAREST
         return [
@@ -143,12 +143,17 @@ class ImagePredictor:
 def _with_study_links(
     predicted: Sequence[PredictedImage], images: Sequence[Input], groups: Sequence[Sequence[int]]
 ) -> Iterator[PredictedImage]:
-    """The images, each with the links of all images of its study that could be read; `groups` are rows of `images`."""
+    """The images, each with the links of all images of its study that could be read; `groups` are rows of `images`. Of
+    images with the same id in the graph the first comes.
+    """
     by_image = {id(entry.image): entry for entry in predicted}
     for rows in groups:
         entries = [by_image[id(images[row])] for row in rows]
         links = tuple(combine_links([entry.links for entry in entries if entry.problem is None]))
-        yield from (entry if entry.problem is not None else replace(entry, links=links) for entry in entries)
+        by_id: dict[str, PredictedImage] = {}
+        for entry in sorted(entries, key=lambda entry: entry.problem is not None):
+            by_id.setdefault(entry.image.id, entry)
+        yield from (entry if entry.problem is not None else replace(entry, links=links) for entry in by_id.values())
 
 
 def neighbour_targets(links: Sequence[Link], neighbours: Sequence[frozenset[Link]]) -> Tensor:

@@ -26,7 +26,7 @@ def group_by_study(images: Sequence[Input]) -> list[list[int]]:
     """
     rows_by_study: dict[tuple[str, str], list[int]] = {}
     for row, image in enumerate(images):
-        study = image.properties.get("study", "")
+        study = image.properties.get("study_id", "")
         folder = str(image.path.parent) if image.path is not None else image.id
         key = (image.properties.get("dataset", ""), study) if study else ("", folder)
         rows_by_study.setdefault(key, []).append(row)

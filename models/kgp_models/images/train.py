@@ -31,7 +31,9 @@ CHECKED: Final = "validation AUC"
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """The classifier with the weights of the epoch of the highest validation AUC, and the history by epoch."""
+    """The classifier with the weights of the epoch of the highest validation AUC, the last of equal ones, and the
+    history by epoch.
+    """
 
     classifier: LinkClassifier
     best_epoch: int
@@ -92,12 +94,12 @@ def train_classifier(
                 step_progress.add(loss)
             averaged: LinkClassifier = average.module  # type: ignore[assignment]
             figure = validation_auc(averaged, picture, pictures[1], targets[1])
-            if not state.history or figure > max(epoch_row[CHECKED] for epoch_row in state.history):
+            if figure >= max((epoch_row[CHECKED] for epoch_row in state.history), default=figure):
                 state.best = copy.deepcopy(averaged.state_dict())
             state.end_epoch(checkpoint_clock, {CHECKED: figure})
     classifier.load_state_dict(state.best)
     figures = [epoch_row[CHECKED] for epoch_row in state.history]
-    best_epoch = figures.index(max(figures)) + 1
+    best_epoch = max(range(len(figures)), key=lambda epoch: (figures[epoch], epoch)) + 1
     return TrainedClassifier(classifier.eval(), best_epoch, state.history, state.seconds)
 
 

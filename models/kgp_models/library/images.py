@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kgp_models.generator.read_studies import read_splits
 from kgp_models.images import build, checkpoint
-from kgp_models.images.examples import ImageExamples, graph_examples, split_by_subject
+from kgp_models.images.examples import ImageExamples, graph_examples, split_by_study, split_by_subject
 from kgp_models.images.predict import ImagePredictor, model_spec
 from kgp_models.images.prediction import BY_NEIGHBOURS, PredictedImage, image_document
 from kgp_models.images.settings import ImageSettings
@@ -54,6 +55,7 @@ def train_images(
     out: AnyPath,
     graph: Graph,
     *,
+    splits: AnyPath | None = None,
     seed: int = SEED,
     epochs: int | None = None,
     progress: SubjectProgress = silent_progress,
@@ -61,15 +63,19 @@ def train_images(
     """Train the image tower of a backbone on the concepts and stances of the graph's images, and test it.
 
     `config` is a YAML file such as those in ``benchmarks/images/settings/``, `images` the folder that the paths of the
-    graph's images begin in. Images are split by patient (by study, where the patient is not known). Raises `InputError`
-    where none of the images is there, or too few have a link.
+    graph's images begin in. Images are split by patient (by study, where the patient is not known), or as the file
+    `splits` says: R2Gen's annotation.json, or a table with the columns study and split. Raises `InputError` where none
+    of the images is there, or too few have a link.
     """
     config, images, out = Path(config), Path(images), Path(out)
     with on_disk(out):
         settings = limit_epochs(ImageSettings.read(config), epochs)
         training_folder.check_training_folder(out, TRAINER, checkpoint.ABOUT, "kgp predict image --model")
         knowledge = read_knowledge(graph)
-        parts = split_by_subject(graph_examples(knowledge, _existing_paths(knowledge, images)), seed)
+        examples = graph_examples(knowledge, _existing_paths(knowledge, images))
+        parts = (
+            split_by_subject(examples, seed) if splits is None else split_by_study(examples, read_splits(Path(splits)))
+        )
         training_folder.take(out, TRAINER)
         spec = str(TowerSpec.parse(settings.backbone).below(config.parent))
         backbone = open_frozen_backbone(spec)
@@ -81,7 +87,7 @@ def train_images(
             out,
             trained.model,
             settings,
-            data=_hashes(parts, knowledge, seed),
+            data=_hashes(parts, knowledge, "by subject, seed " + str(seed) if splits is None else "as a file states"),
             figures={
                 "best epoch": trained.trained.best_epoch,
                 "seconds": round(trained.trained.seconds, 1),
@@ -126,10 +132,10 @@ def _existing_paths(knowledge: Knowledge, images: Path) -> dict[str, Path]:
     return paths
 
 
-def _hashes(parts: Mapping[str, ImageExamples], knowledge: Knowledge, seed: int) -> dict[str, str]:
+def _hashes(parts: Mapping[str, ImageExamples], knowledge: Knowledge, split: str) -> dict[str, str]:
     sizes = ", ".join(f"{part} {len(examples.images):,}" for part, examples in parts.items())
     return {
-        "images": f"{sizes}; split by subject, seed {seed}",
+        "images": f"{sizes}; split {split}",
         "training images": f"sha256 {parts[build.TRAIN].sha256}",
         "graph": f"sha256 {knowledge.sha256}",
     }
@@ -192,7 +198,13 @@ def predict_images(
     encoder = open_encoder(model_spec(folder))
     if not isinstance(encoder, BackboneEncoder):
         raise InputError("this is no image encoder", "Give a folder of `kgp train images`.", path=folder)
-    selected = inputs(Path(images), ids_by_path=images_by_path(graph), with_reports=False, any_modality=any_modality)
+    selected = inputs(
+        Path(images),
+        ids_by_path=images_by_path(graph),
+        with_reports=False,
+        any_modality=any_modality,
+        every_image=by_study,
+    )
     predictor = ImagePredictor(trained, encoder, graph)
     predicted = list(
         predictor.predict(selected.rows, top=top, least=least, by_study=by_study, progress=progress("images"))

@@ -25,6 +25,7 @@ from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.extras import import_problem
 from kgplatform.suggest import did_you_mean
+from kgplatform.trained_on import UNKNOWN, TrainedOn
 
 MEDCLIP_WIDTH: Final = 512
 
@@ -39,6 +40,7 @@ class Vision:
     size: int
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    trained_on: TrainedOn = UNKNOWN  # before the training of a generator
 
     def pixels(self, path: Path, *, blank: bool = True) -> Tensor:
         """A radiograph as (C, size, size): the whole picture, padded to a square. Raises `InputError`, without `blank`
@@ -104,8 +106,8 @@ def weights_sha256(module: nn.Module) -> str:
 
 
 def small(module: SmallVision) -> Vision:
-    """Our own encoder."""
-    return Vision("small", module, WIDTH, SIZE, (0.5,), (0.5,))
+    """Our own encoder, which is trained with its generator, on the same images."""
+    return Vision("small", module, WIDTH, SIZE, (0.5,), (0.5,), trained_on=())
 
 
 def _small(folder: Path) -> Vision:
@@ -250,7 +252,8 @@ def _backbone_tower(spec: str, kind: str) -> Vision:
     width = backbone.image_head.in_features
     assert isinstance(width, int)  # noqa: S101  of a linear head: frozen backbones have one
     picture = backbone.picture
-    return Vision(kind, backbone.image_tower, width, picture.size, picture.mean, picture.deviation)
+    size, mean, deviation = picture.size, picture.mean, picture.deviation
+    return Vision(kind, backbone.image_tower, width, size, mean, deviation, backbone.trained_on)
 
 
 _OF_BACKBONES: Final = ("images", "offline")

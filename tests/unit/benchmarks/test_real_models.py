@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,12 @@ import pytest
 pytest.importorskip("torch")
 from PIL import Image
 
-from benchmarks.real_models.outputs import Outputs, Shown
+from benchmarks.real_models.outputs import Outputs, Shown, chance_of_hit
 from benchmarks.real_models.page import write_page
-from benchmarks.real_models.run import Build, build_models, write_studies
+from benchmarks.real_models.run import Build, build_models, pair_parts, require_same_build, write_studies
 from kgp_models.images.examples import Link
-from kgp_models.images.predict import BY_BOTH, PredictedLink
+from kgp_models.images.prediction import BY_BOTH, PredictedLink
+from kgplatform.datasets.pair_source import Pair
 from kgplatform.errors import InputError
 from kgplatform.triplets.text import Relation, Triplet
 
@@ -59,6 +62,37 @@ def test_a_file_of_splits_holds_out_what_it_does_not_name(tmp_path: Path) -> Non
     assert uids(build.studies / "indiana_reports.csv") == {"1", "2", "3"}
 
 
+def test_models_of_other_splits_are_not_continued(tmp_path: Path) -> None:
+    build = Build(openi(tmp_path), tmp_path / "out")
+    build.out.mkdir()
+    require_same_build(build)
+    require_same_build(build)
+    splits_path = tmp_path / "splits.csv"
+    splits_path.write_text("study,split\n1,train\n", encoding="utf-8")
+    with pytest.raises(InputError, match="models with other tables and splits are here"):
+        require_same_build(replace(build, splits=splits_path))
+    with pytest.raises(InputError, match="models with other epochs, language model are here"):
+        require_same_build(replace(build, epochs=1, language_model="small"))
+
+
+def test_retrieval_trains_on_no_study_that_the_encoder_validates_on() -> None:
+    all_pairs = [
+        Pair(f"{study}{view}", Path(), "", study, "", view, "OpenI") for study in "123456" for view in ("a", "b")
+    ]
+    splits = {"1": "train", "2": "train", "3": "val", "4": "val", "5": "val", "6": "test"}
+    parts = pair_parts(all_pairs, splits)
+    studies = {part: sorted({pair.study for pair in part_pairs}) for part, part_pairs in parts.items()}
+    assert studies == {"train": ["1", "2"], "valid": ["4"], "test": ["3", "5"]}
+    assert len(parts["train"]) == 4
+
+
+@pytest.mark.parametrize(("images", "relevant"), [(7, 1), (7, 3), (3, 2)])
+def test_the_chance_of_a_hit_is_the_share_of_orders(images: int, relevant: int) -> None:
+    orders = list(permutations(range(images)))
+    hits = sum(any(place < relevant for place in order[:2]) for order in orders)
+    assert chance_of_hit(images, relevant, 2) == pytest.approx(hits / len(orders))
+
+
 def test_a_folder_without_radiographs_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there are no radiographs here"):
         build_models(Build(openi(tmp_path), tmp_path / "out"), 5)
@@ -75,6 +109,13 @@ def test_the_page_marks_triplets_that_the_codes_give_and_escapes_what_it_is_give
     figures = {
         "held-out studies": 1_234,
         "triplets, image": {"studies": 9, "F1": interval},
+        "findings, encoder": {
+            "images": 77,
+            "links": 12,
+            "macro AUC": 0.7,
+            "macro AUC, low": 0.6,
+            "macro AUC, high": 0.8,
+        },
         "retrieval, text to image": {"R@10": 0.05, "by chance": 0.02, "images": 501},
     }
     write_page(tmp_path / "index.html", Outputs([shown], figures), {"encoder": 90.0})
@@ -85,5 +126,6 @@ def test_the_page_marks_triplets_that_the_codes_give_and_escapes_what_it_is_give
     assert "Opacity &amp; more 0.42" in text
     assert "0.500 [0.250, 0.750], 9 studies" in text
     assert "5.0% (by chance 2.0%)" in text
+    assert "macro AUC 0.700 [0.600, 0.800] over 12 findings with stance, 77 validation images" in text
     assert text.count("data:image/jpeg;base64,") == 1
     assert "http" not in text, "no request leaves the machine"

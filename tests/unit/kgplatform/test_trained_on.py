@@ -16,7 +16,7 @@ from kgp_models.vqa import checkpoint as answerers
 from kgplatform import trained_on
 from kgplatform.generate.inputs import GenerationInputs, Input
 from kgplatform.generate.run import _warnings
-from kgplatform.trained_on import NOT_STATED, UNKNOWN, DataSet, TrainingImage, is_synthetic
+from kgplatform.trained_on import IMAGENET, NOT_STATED, UNKNOWN, DataSet, TrainingImage, is_synthetic
 
 SYNTHETIC = (DataSet("Phantom", True),)
 REAL = (DataSet("MIMIC-CXR", False),)
@@ -30,10 +30,11 @@ def test_data_sets_of_images_with_what_was_used_of_them() -> None:
         TrainingImage("VQA-RAD", "c"),
         TrainingImage("", "d"),
     ]
-    hashed = [hashlib.sha256(names.encode()).hexdigest() for names in ("a\nb", "c")]
+    hashed = [hashlib.sha256(names.encode()).hexdigest() for names in ("a\nb", "c", "d")]
     assert trained_on.from_images(images) == (
         DataSet("Phantom", True, 2, 1, "Apache-2.0", hashed[0]),
         DataSet("VQA-RAD", False, 1, None, "CC0 1.0", hashed[1]),
+        DataSet("unknown", None, 1, None, None, hashed[2]),
     )
     assert trained_on.from_images(reversed(images)) == trained_on.from_images(images)
 
@@ -57,7 +58,13 @@ def test_training_data_in_words() -> None:
     )
     assert trained_on.describe_trained_on(()) == "not stated"
     kinds = [(SYNTHETIC, "synthetic"), (REAL, "real"), ((*SYNTHETIC, *REAL), "synthetic and real"), ((), "unknown")]
-    for data_sets, kind in (*kinds, ((*SYNTHETIC, *UNKNOWN), "unknown")):
+    with_photographs = [((IMAGENET, *data_sets), kind) for data_sets, kind in kinds if data_sets]
+    for data_sets, kind in (
+        *kinds,
+        *with_photographs,
+        ((*SYNTHETIC, *UNKNOWN), "unknown"),
+        ((IMAGENET,), "photographs"),
+    ):
         assert trained_on.training_data_kind(data_sets) == kind
 
 
@@ -78,6 +85,7 @@ def test_who_is_warned() -> None:
     assert "trained on synthetic images only (Phantom), and 3 of the 5 images are not known to be synthetic" in warning
     assert "the image is not known to be synthetic" in trained_on.training_data_warnings(SYNTHETIC, 1, 0)[0]
     assert trained_on.training_data_warnings((), 1, 0) == [NOT_STATED]
+    assert "synthetic images only (Phantom)," in trained_on.training_data_warnings((IMAGENET, *SYNTHETIC), 1, 0)[0]
     for data_sets, image_count, synthetic_count in ((SYNTHETIC, 5, 5), (SYNTHETIC, 0, 0), ((), 1, 1)):
         assert trained_on.training_data_warnings(data_sets, image_count, synthetic_count) == []
     for not_only_synthetic in (REAL, UNKNOWN, (*SYNTHETIC, *REAL), (*SYNTHETIC, *UNKNOWN)):
@@ -148,4 +156,5 @@ def test_the_statement_changes_no_hash_and_its_lack_is_no_error(tmp_path: Path) 
     )
     assert (old_model.sha256, old_model.trained_on) == (new_model.sha256, ())
     assert trained_on.synthetic_only(new_model.trained_on)
-    assert backbones.load_retrieval_model(backbones.SHIPPED).trained_on == SYNTHETIC
+    [studies] = backbones.load_retrieval_model(backbones.SHIPPED).trained_on
+    assert (studies.name, studies.synthetic, studies.images, studies.subjects) == ("Phantom", True, 1_728, 880)

@@ -163,7 +163,7 @@ def test_stage_2_without_stage_1_and_without_images_are_one_clear_error(
     synthetic_studies_folder: Path, begun: Path
 ) -> None:
     work = generators.tiny_generator_training(synthetic_studies_folder, begun, data={"images": "elsewhere"})
-    with pytest.raises(InputError, match="no study of the training has an image that can be read"):
+    with pytest.raises(InputError, match="no study of the training has an image file"):
         train_stages(work, ["2"])
     shutil.rmtree(begun / "llm-kg")
     (begun / "training.json").unlink()

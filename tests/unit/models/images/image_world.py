@@ -37,7 +37,10 @@ def write_images(folder: Path, count: int, seed: int, prefix: str = "") -> Image
             links.add(RIGHT)
         path = folder / f"{prefix}{number}.png"
         Image.fromarray(pixels).save(path)
-        images.append(LabelledImage(f"I{prefix}{number}", path, f"p{number // 2}", frozenset(links), dataset="Phantom"))
+        patient = f"p{number // 2}"
+        images.append(
+            LabelledImage(f"I{prefix}{number}", path, patient, frozenset(links), dataset="Phantom", patient=patient)
+        )
     return ImageExamples(images)
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgp_models.images.examples import ImageExamples, LabelledImage, Link, graph_examples, split_by_subject
+from kgp_models.images.examples import (
+    ImageExamples,
+    LabelledImage,
+    Link,
+    graph_examples,
+    split_by_study,
+    split_by_subject,
+)
 from kgplatform.datasets.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, GraphImage, Knowledge
+from kgplatform.errors import InputError
 
 CUIS = ["C9900001", "C9900002"]
 
@@ -41,7 +50,7 @@ def test_stances_become_links_and_an_uncertain_concept_is_neither_there_nor_not(
     assert targets[0, 2] == 0.0
     assert examples.frequent_links(2, ["UNCERTAIN"]) == [Link("UNCERTAIN", CUIS[1], "edema")]
     [data_set] = examples.sources
-    assert (data_set.name, data_set.images, data_set.subjects, data_set.synthetic) == ("OpenI", 2, 2, False)
+    assert (data_set.name, data_set.images, data_set.subjects, data_set.synthetic) == ("OpenI", 2, None, False)
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=40), st.integers(0, 3))
@@ -58,3 +67,22 @@ def test_parts_share_no_subject_and_lose_no_image(subjects: list[str], seed: int
     assert not in_parts[0] & in_parts[2]
     assert not in_parts[1] & in_parts[2]
     assert split_by_subject(images, seed) == parts
+
+
+def test_a_file_may_say_which_study_is_in_which_part() -> None:
+    images = ImageExamples(
+        [
+            LabelledImage(f"I{study}", Path("a"), patient or study, frozenset(), study=study, patient=patient)
+            for study, patient in (("1", "p1"), ("2", "p1"), ("3", "p2"), ("4", ""), ("5", ""))
+        ]
+    )
+    parts = split_by_study(images, {"1": "train", "2": "train", "3": "val", "4": "validate", "5": "unused"})
+    assert {part: [image.study for image in part_images.images] for part, part_images in parts.items()} == {
+        "train": ["1", "2"],
+        "validate": ["3", "4"],
+        "test": [],
+    }
+    with pytest.raises(InputError, match="studies of 1 patient are in several parts"):
+        split_by_study(images, {"1": "train", "2": "test"})
+    with pytest.raises(InputError, match="no image is of a study that the splits put into training"):
+        split_by_study(images, {"1": "test"})

@@ -11,7 +11,10 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from kgp_models.images import metrics
+from kgp_models.images import build, metrics
+from kgp_models.images.examples import Link
+
+LINK = Link("POSITIVE", "C1", "effusion")
 
 scored = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 3)), min_size=2, max_size=40)
 
@@ -75,3 +78,12 @@ def test_subjects_are_drawn_whole_and_intervals_hold_the_value() -> None:
     interval = metrics.with_interval(lambda sample: sample @ values / sample.sum(1), subjects)
     assert interval.low <= interval.value <= interval.high
     assert interval.value == 2.5
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, math.nan])
+def test_a_part_without_a_link_of_both_classes_has_no_figure_of_it(target: float) -> None:
+    probabilities, targets = np.full((6, 2), 0.3), np.full((6, 2), target)
+    scores = build.score_probabilities(probabilities, targets, np.full(2, 0.2), [LINK, LINK], list("aabbcc"))
+    assert scores.links == 0
+    assert "macro AUC" not in scores.as_dict()
+    assert all(math.isfinite(figure) for figure in scores.as_dict().values())

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 pytest.importorskip("torch")
 from kgp_models.images.examples import Link
 from kgp_models.images.prediction import BY_ENCODER, BY_NEIGHBOURS, PredictedLink
 from kgp_models.images.studies import MOST_IMAGES, combine_links, group_by_study
 from kgplatform.errors import InputError
-from kgplatform.generate.inputs import Input
+from kgplatform.generate.inputs import Input, inputs
 
 EFFUSION, NODULE = (Link("POSITIVE", cui, cui) for cui in ("C1", "C2"))
 
@@ -25,10 +26,10 @@ def image(path: str, **properties: str) -> Input:
 
 def test_images_belong_to_the_study_that_the_data_set_states() -> None:
     images = [
-        image("a/1.png", dataset="OpenI", study="7"),
-        image("a/2.png", dataset="OpenI", study="8"),
-        image("b/3.png", dataset="OpenI", study="7"),
-        image("b/4.png", dataset="MIMIC-CXR", study="7"),
+        image("a/1.png", dataset="OpenI", study_id="7"),
+        image("a/2.png", dataset="OpenI", study_id="8"),
+        image("b/3.png", dataset="OpenI", study_id="7"),
+        image("b/4.png", dataset="MIMIC-CXR", study_id="7"),
     ]
     assert group_by_study(images) == [[0, 2], [1], [3]]
 
@@ -56,3 +57,22 @@ def test_log_odds_are_averaged_and_rare_links_by_their_share() -> None:
 def test_a_study_is_between_its_images(probabilities: list[float]) -> None:
     [combined] = combine_links([[PredictedLink(EFFUSION, probability, BY_ENCODER)] for probability in probabilities])
     assert min(probabilities) - 1e-5 <= combined.probability <= max(probabilities) + 1e-5
+
+
+def test_a_data_set_gives_all_images_of_a_study(tmp_path: Path) -> None:
+    header = "uid,MeSH,Problems,image,indication,comparison,findings,impression\n"
+    (tmp_path / "indiana_reports.csv").write_text(
+        header + "1,normal,,,,,Heart normal.,\n2,normal,,,,,Clear.,\n", encoding="utf-8"
+    )
+    (tmp_path / "indiana_projections.csv").write_text(
+        "uid,filename,projection\n1,1_a.dcm.png,Frontal\n1,1_b.dcm.png,Lateral\n2,2_a.dcm.png,Lateral\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "images").mkdir()
+    for name in ("1_a", "1_b", "2_a"):
+        Image.new("L", (40, 40)).save(tmp_path / "images" / f"{name}.dcm.png")
+    images = inputs(tmp_path, ids_by_path={}, with_reports=False, any_modality=True, every_image=True).rows
+    assert [entry.path.name for entry in images if entry.path] == ["1_a.dcm.png", "1_b.dcm.png", "2_a.dcm.png"]
+    assert group_by_study(images) == [[0, 1], [2]]
+    one_image = inputs(tmp_path, ids_by_path={}, with_reports=False, any_modality=True).rows
+    assert [entry.path.name for entry in one_image if entry.path] == ["1_a.dcm.png"]

@@ -87,6 +87,16 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(tmp_path: Path) 
         )
 
 
+def test_without_a_comparable_epoch_the_last_counts(tmp_path: Path) -> None:
+    images = parts(tmp_path / "images")
+    one_class = [row for row, image in enumerate(images[build.VALIDATION].images) if image.links == {world.NOT_LEFT}]
+    images[build.VALIDATION] = images[build.VALIDATION].select(one_class)
+    trained = build.train_image_model(
+        replace(world.SETTINGS, epochs=2), world.tiny_backbone(), "small", images, tmp_path / "work", 3
+    )
+    assert trained.trained.best_epoch == 2
+
+
 def test_too_few_images_with_a_link_are_an_error(tmp_path: Path) -> None:
     images = parts(tmp_path / "images")
     with pytest.raises(InputError, match="no link is that of 4,000 training images"):
