@@ -376,7 +376,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
 def _validation_vectors(
     work: Work, vision: Vision, training_studies: Sequence[Study], stage_folder: Path
 ) -> torch.Tensor | None:
-    """The vectors of the validation part's images, which a trained encoder has not learnt by heart, if there are any."""
+    """The vectors of the validation part's images, which a trained encoder has not learnt by heart, if any."""
     validation_studies = _with_image(work.validation(training_studies))
     if not validation_studies:
         return None
