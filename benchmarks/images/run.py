@@ -10,8 +10,8 @@ learnt ones are those of `least` training radiographs. Rows:
     nearest neighbours   the share among the most similar training radiographs, by the backbone before the training
     frozen               logistic regression on the backbone's vectors
     encoder              the trained encoder, calibrated; and before calibration
-    encoder and graph    with similar training radiographs, by the tower's vectors (1,280 dimensions). `kgp predict
-                         image` compares the 512 of the graph's embeddings, and counts related concepts, too
+    encoder and graph    with similar training radiographs, compared as embeddings are; `kgp predict image` counts
+                         related concepts, too
 
 Figures: macro AUC over learnt heads; mean average precision per head over learnt heads and over all heads of the
 training; filtered Hits@1, 5, 10 and MRR over finding heads (a radiograph's other heads are left out of a rank); by how
@@ -166,7 +166,8 @@ def _predictions(trained: build.TrainedImages, part: str) -> dict[str, Array]:
     """By link, the encoder's probabilities, raw and calibrated, and those together with the training radiographs."""
     outputs, training, model = trained.outputs[part], trained.outputs[build.TRAIN], trained.model
     subjects = outputs.examples.subjects, training.examples.subjects
-    near = neighbour_shares(outputs.vectors, training.vectors, training.targets, model.shares, subjects)
+    embeddings, graph_embeddings = (part.vectors.float() @ model.projection.T for part in (outputs, training))
+    near = neighbour_shares(embeddings, graph_embeddings, training.targets, model.shares, subjects)
     terms = make_terms(outputs.logits, near, model.shares, related_links(list(model.links), ()))
     predicted = {
         "encoder, not calibrated": Calibration().probabilities(outputs.logits),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from kgp_models.images.metrics import (
     with_interval,
 )
 from kgp_models.images.model import ImageModel, LinkClassifier, image_outputs
+from kgp_models.images.projection import fit_projection
 from kgp_models.images.settings import ImageSettings
 from kgp_models.images.train import TrainedClassifier, class_logits, train_classifier
 from kgp_models.retrieval.inputs import read_pictures
@@ -76,6 +77,8 @@ def train_image_model(
     if not links:
         hint = "Load more reports or images, or lower `least` in the settings."
         raise InputError(f"no link is that of {settings.least:,} training images", hint)
+    if settings.pixels:
+        backbone.picture = replace(backbone.picture, size=settings.pixels)
     claim(
         folder,
         {
@@ -99,6 +102,7 @@ def train_image_model(
         part: torch.from_numpy(examples.targets(links))
         for part, examples in ((TRAIN, readable[TRAIN][0]), (VALIDATION, validation_examples))
     }
+    classifier.to("cuda" if torch.cuda.is_available() else "cpu")
     trained = train_classifier(
         classifier,
         backbone.picture,
@@ -127,25 +131,32 @@ def train_image_model(
         outputs[TRAIN].vectors, None if validation is None else validation.vectors, seed
     )
     shares = torch.from_numpy(training_shares(outputs[TRAIN])).float()
+    projection = fit_projection(outputs[TRAIN].vectors)
     model = ImageModel(
-        trained.classifier,
+        trained.classifier.cpu(),
         backbone.picture,
         links,
         calibration,
         spec,
         shares,
-        _combination(outputs, shares, related_links(links, relations)) if has_calibration else None,
+        projection,
+        _combination(outputs, projection, shares, related_links(links, relations)) if has_calibration else None,
         reference,
         merge_trained_on(backbone.trained_on, readable[TRAIN][0].sources),
     )
     return TrainedImages(model, trained, outputs)
 
 
-def _combination(outputs: Mapping[str, PartOutputs], shares: Tensor, related: Tensor) -> Combination:
-    """How much the encoder and the training images, which stand for the graph's, count on the validation part."""
+def _combination(
+    outputs: Mapping[str, PartOutputs], projection: Tensor, shares: Tensor, related: Tensor
+) -> Combination:
+    """How much the encoder and the training images, which stand for the graph's, count on the validation part; images
+    are compared as embeddings are.
+    """
     training, validation = outputs[TRAIN], outputs[VALIDATION]
     subjects = validation.examples.subjects, training.examples.subjects
-    shares_nearby = neighbour_shares(validation.vectors, training.vectors, training.targets, shares, subjects)
+    embeddings, graph_embeddings = (part.vectors.float() @ projection.T for part in (validation, training))
+    shares_nearby = neighbour_shares(embeddings, graph_embeddings, training.targets, shares, subjects)
     return fit_combination(make_terms(validation.logits, shares_nearby, shares, related), validation.targets)
 
 
@@ -156,9 +167,13 @@ def make_classifier(
     torch.manual_seed(seed)
     tower = backbone.image_tower
     tower.requires_grad_(True)
-    with torch.no_grad():
-        size = backbone.picture.size
-        width = tower.eval()(backbone.picture.scaled(torch.zeros(1, 1, size, size))).shape[1]
+    size = backbone.picture.size
+    try:
+        with torch.no_grad():
+            width = tower.eval()(backbone.picture.scaled(torch.zeros(1, 1, size, size))).shape[1]
+    except (RuntimeError, ValueError, AssertionError):  # as towers that know the place of each patch raise
+        message = f"the backbone {backbone.kind} does not take pictures of {size} pixels"
+        raise InputError(message, "Leave pixels out of the settings.") from None
     classifier = LinkClassifier(tower, width, len(links), dropout)
     with torch.no_grad():
         classifier.layer.weight.mul_(0.1)

@@ -2,6 +2,7 @@
 
 images.json              form, backbone, links, calibration, training data, settings, figures, hashes of the files
 weights.safetensors      the image tower and the layer that tells links
+projection.safetensors   from the tower's vectors to embeddings
 reference.safetensors    vectors of training images, by which unlike images are recognised
 README.md                the model card
 """
@@ -11,22 +12,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from kgp_models.images.calibrate import Calibration
 from kgp_models.images.combine import Combination
 from kgp_models.images.examples import Link
 from kgp_models.images.model import ImageModel, LinkClassifier
+from kgp_models.images.projection import projecting_head
 from kgp_models.images.settings import ImageSettings
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
-from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.backbone import WIDTH, Backbone, Picture
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import require_finite, save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
@@ -37,6 +39,7 @@ from kgplatform.trained_on import TrainedOn
 
 ABOUT: Final = "images.json"
 WEIGHTS: Final = "weights.safetensors"
+PROJECTION: Final = "projection.safetensors"
 
 
 def _card_text(description: Description) -> CardText:
@@ -74,6 +77,7 @@ FORMAT: Final = ModelFormat(
     entry_types={
         "backbone": str,
         "width": int,
+        "pixels": int,
         "links": list,
         "calibration": dict,
         "shares": list,
@@ -103,11 +107,13 @@ def save_image_model(
         for name, weight in model.classifier.state_dict().items()
     }
     save_tensors(weights, folder / WEIGHTS)
+    save_tensors({"projection": model.projection.contiguous()}, folder / PROJECTION)
     biases = model.calibration.biases
     backbone = TowerSpec.parse(model.backbone).relative_to(folder)
     description: dict[str, Any] = {
         "backbone": str(backbone),
         "width": model.classifier.layer.in_features,
+        "pixels": model.picture.size,
         "links": [list(link) for link in model.links],
         "calibration": {
             "scale": model.calibration.scale,
@@ -122,7 +128,7 @@ def save_image_model(
     }
     if model.reference is not None:
         description["reference"] = model.reference.save(folder)
-    FORMAT.write(folder, description, [folder / WEIGHTS])
+    FORMAT.write(folder, description, [folder / WEIGHTS, folder / PROJECTION])
 
 
 def load_image_model(folder: Path, base: str | None = None) -> ImageModel:
@@ -145,11 +151,12 @@ def load_image_model(folder: Path, base: str | None = None) -> ImageModel:
     )
     return ImageModel(
         classifier.eval(),
-        backbone.picture,
+        trained.picture(backbone),
         links,
         calibration,
         trained.base,
         torch.tensor(description["shares"], dtype=torch.float32),
+        trained.load_projection(),
         Combination.from_dict(description["combination"]),
         ReferenceVectors.load(folder, description),
         trained.trained_on,
@@ -178,6 +185,21 @@ class StoredTower:
         """The backbone as it was before the training; `base` says where it is, where it is not where it was."""
         return open_frozen_backbone(base or self.base)
 
+    def picture(self, backbone: Backbone) -> Picture:
+        """What the tower is given."""
+        return replace(backbone.picture, size=int(self.description["pixels"]))
+
+    def load_projection(self) -> Tensor:
+        """From the tower's vectors to those of embeddings, (512, width). Raises `InputError`."""
+        path = self.folder / PROJECTION
+        try:
+            projection = load_file(path)["projection"]
+            if projection.shape != (WIDTH, int(self.description["width"])) or not projection.isfinite().all():
+                raise ValueError("another projection")
+        except (OSError, KeyError, ValueError, SafetensorError):
+            raise InputError("a file of the model is missing or changed", TRAIN_AGAIN, path=path) from None
+        return projection
+
     def load_classifier(self, tower: nn.Module) -> LinkClassifier:
         """The tower with the trained weights, and the layer that tells links. Raises `InputError`."""
         classifier = LinkClassifier(tower, int(self.description["width"]), len(self.description["links"]))
@@ -195,11 +217,18 @@ def read_tower(folder: Path) -> StoredTower:
 
 
 def load_backbone(folder: Path) -> Backbone:
-    """The backbone whose image tower was trained, with its trained weights; the text tower is as it was."""
+    """The backbone whose image tower was trained, with its trained weights and its projection as the head; the text
+    tower is as it was.
+    """
     trained = read_tower(folder)
     backbone = trained.open_base()
+    backbone.picture = trained.picture(backbone)
     backbone.image_tower = trained.load(backbone.image_tower)
+    projection = trained.load_projection()
+    backbone.image_head = projecting_head(projection)
     backbone.trained_on = trained.trained_on
+    reference = ReferenceVectors.load(folder, trained.description)
+    backbone.reference = None if reference is None else reference.projected(projection)
     return backbone
 
 

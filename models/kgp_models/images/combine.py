@@ -124,13 +124,14 @@ def neighbour_shares(
     """
     normal_graph = functional.normalize(graph_vectors.float(), dim=-1)
     blocks = []
+    codes: dict[str, int] = {}
+    own_codes, graph_codes = (
+        torch.tensor([codes.setdefault(subject, len(codes)) for subject in subjects]) for subjects in groups or ((), ())
+    )
     for start in range(0, len(vectors), BLOCK):
         cosines = functional.normalize(vectors[start : start + BLOCK].float(), dim=-1) @ normal_graph.T
         if groups is not None:
-            own = torch.tensor(
-                [[first == second for second in groups[1]] for first in groups[0][start : start + BLOCK]]
-            )
-            cosines = cosines.masked_fill(own, -2.0)
+            cosines = cosines.masked_fill(own_codes[start : start + BLOCK, None] == graph_codes, -2.0)
         nearest = cosines.topk(min(NEAREST, len(graph_vectors)), dim=1).indices
         blocks.append(smoothed_shares(graph_targets[nearest], shares))
     return torch.cat(blocks) if blocks else torch.empty(0, len(shares))

@@ -45,6 +45,7 @@ class ImageModel:
     calibration: Calibration
     backbone: str  # whose tower it is
     shares: Tensor  # of the training images that have each link, (links,)
+    projection: Tensor  # of the tower's vectors to those of embeddings, (512, width)
     combination: Combination | None = None
     reference: ReferenceVectors | None = None
     trained_on: TrainedOn = ()

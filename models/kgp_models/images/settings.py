@@ -7,7 +7,16 @@ from typing import ClassVar
 
 from kgplatform.errors import InputError
 from kgplatform.schema import Stance
-from kgplatform.yaml_settings import Flag, NonNegativeNumber, PositiveInteger, PositiveNumber, Text, Texts, YAMLSettings
+from kgplatform.yaml_settings import (
+    Flag,
+    NaturalInteger,
+    NonNegativeNumber,
+    PositiveInteger,
+    PositiveNumber,
+    Text,
+    Texts,
+    YAMLSettings,
+)
 
 STANCES = tuple(stance.value for stance in Stance)
 
@@ -20,6 +29,8 @@ class ImageSettings(YAMLSettings):
 
     backbone: Text = "offline"
     """The backbone whose image tower is trained: offline, small, clip:FOLDER, open-clip:FOLDER, model:FOLDER."""
+    pixels: NaturalInteger = 0
+    """Side of a picture; 0 is the backbone's own. Smaller ones take less time, if the backbone takes them (offline)."""
     stances: Texts = STANCES
     """Links of these stances are learnt."""
     least: PositiveInteger = 20

@@ -23,6 +23,7 @@ from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.tokens import Tokenize, Tokens, tokenize
 from kgp_models.towers.tower_modules import ClipImage, ClipText, EfficientNetLite, OpenClipText, WordMean
 from kgp_models.training.model_files import require_finite, require_model_folder
+from kgp_models.training.reference_vectors import ReferenceVectors
 from kgplatform import plugins
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.extras import import_problem, install_command
@@ -57,6 +58,8 @@ class _Parts(NamedTuple):
     picture: Picture
     tokens: Tokenize
     log_scale: Tensor | None = None
+    image_head: nn.Module | None = None  # where it is trained, or fitted
+    reference: ReferenceVectors | None = None
     trained_on: TrainedOn = UNKNOWN
 
 
@@ -98,6 +101,9 @@ def open_backbone(spec: str, *, frozen: bool = False, token_limit: int = MAX_TOK
         backbone_kind, image_tower, text_tower, widths, backbone_parts.picture, backbone_parts.tokens, frozen=frozen
     )
     backbone.trained_on = backbone_parts.trained_on
+    backbone.reference = backbone_parts.reference
+    if backbone_parts.image_head is not None:
+        backbone.image_head = backbone_parts.image_head
     if backbone_parts.log_scale is not None:
         backbone.log_scale.data.copy_(backbone_parts.log_scale.detach().reshape(()))
     return backbone.eval()
@@ -286,6 +292,8 @@ def _images(folder: Path, _: int) -> _Parts:
         backbone.picture,
         backbone.tokens,
         backbone.log_scale,
+        backbone.image_head,
+        backbone.reference,
         backbone.trained_on,
     )
 

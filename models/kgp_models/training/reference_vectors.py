@@ -57,6 +57,10 @@ class ReferenceVectors:
         cosines = functional.normalize(vectors.float(), dim=-1) @ self.vectors.T
         return 1.0 - cosines.topk(self.nearest, dim=1).values[:, -1]
 
+    def projected(self, projection: Tensor) -> ReferenceVectors:
+        """In the space of a projection (m, width) whose rows are orthonormal: distances, and so the threshold, stay."""
+        return ReferenceVectors(functional.normalize(self.vectors @ projection.T, dim=-1), self.threshold, self.nearest)
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the vectors into a model's folder; returns the entry of its description."""
         save_tensors({"vectors": self.vectors.half().contiguous()}, folder / FILE)

@@ -97,6 +97,28 @@ def test_without_a_comparable_epoch_the_last_counts(tmp_path: Path) -> None:
     assert trained.trained.best_epoch == 2
 
 
+def test_smaller_pictures_are_part_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = parts(tmp_path / "images")
+    settings = replace(world.SETTINGS, epochs=1, pixels=16)
+    trained = build.train_image_model(settings, world.tiny_backbone(), "small", images, tmp_path / "work", 3)
+    assert trained.model.picture.size == 16
+    checkpoint.save_image_model(tmp_path / "model", trained.model, settings, data={}, figures={})
+    monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.tiny_backbone())
+    assert checkpoint.load_image_model(tmp_path / "model").picture.size == 16
+    assert open_backbone(f"images:{tmp_path / 'model'}", frozen=True).picture.size == 16
+    (tmp_path / "model" / checkpoint.PROJECTION).unlink()
+    with pytest.raises(InputError, match="missing or changed"):
+        checkpoint.load_image_model(tmp_path / "model")
+
+
+def test_pictures_of_a_size_that_the_backbone_does_not_take_are_one_clear_error(tmp_path: Path) -> None:
+    backbone = world.tiny_backbone()
+    backbone.image_tower = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32 * 32, 8))
+    settings = replace(world.SETTINGS, pixels=16)
+    with pytest.raises(InputError, match="does not take pictures of 16 pixels"):
+        build.train_image_model(settings, backbone, "small", parts(tmp_path / "images"), tmp_path / "work", 3)
+
+
 def test_too_few_images_with_a_link_are_an_error(tmp_path: Path) -> None:
     images = parts(tmp_path / "images")
     with pytest.raises(InputError, match="no link is that of 4,000 training images"):
@@ -126,6 +148,12 @@ def test_a_stored_model_gives_the_same_and_serves_as_backbone_and_vision_encoder
     backbone = open_backbone(f"images:{folder}", frozen=True)
     assert torch.allclose(backbone.image_features(pictures.values), vectors, atol=1e-4)
     assert backbone.trained_on == loaded.trained_on
+    embeddings = backbone.embed_images(pictures.values).detach()
+    tower_vectors = torch.nn.functional.normalize(vectors, dim=-1)
+    assert torch.allclose(embeddings @ embeddings.T, tower_vectors @ tower_vectors.T, atol=0.02), "as alike as before"
+    assert backbone.reference is not None
+    distances = backbone.reference.distances(embeddings)
+    assert torch.allclose(distances, loaded.reference.distances(vectors), atol=0.02)
     vision = open_vision(f"images:{folder}")
     pixels = [vision.pixels(image.path) for image in examples.images]
     assert torch.allclose(vision.encode(pixels), vectors, atol=1e-4)
