@@ -42,6 +42,7 @@ from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
 from kgp_models.training.loss_progress import LossProgress
+from kgp_models.training.memory import keep_freed_memory
 from kgp_models.training.precision import has_fast_bfloat16
 from kgp_models.training.reference_vectors import ReferenceVectors
 from kgp_models.training.training_state import claim
@@ -124,6 +125,7 @@ def train_stages(work: Work, stages: Sequence[str]) -> Path:
     folder. Raises `InputError` for data that are missing, and for a folder of another training.
     """
     silence_transformers()
+    keep_freed_memory()
     processes = PartialState(cpu=work.device == "cpu", timeout=timedelta(days=2))
     with ExitStack() as silences:
         if not processes.is_main_process:
