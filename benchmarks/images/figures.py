@@ -51,7 +51,9 @@ def head_figures(
         "studies": len(set(subjects)),
         "heads": len(has_both),
         "macro AUC": 0.5 if baseline else scores.auc.as_list(),
-        "AUC by head": {} if baseline else scores.auc_by_link,
+        "AUC by head": {}
+        if baseline
+        else {f"{link.stance} {link.name}": auc.as_list() for link, auc in scores.auc_by_link.items()},
         "mean average precision": round(float(np.mean(precision)), 4),
         "heads of the training": len(tested),
         "mean average precision, all heads": round(float(np.mean(all_precision)), 4),

@@ -193,6 +193,8 @@ def train_images_command(
     with open_graph() as graph:
         trained = train_images(config, images, out, graph, splits=splits, seed=seed, epochs=epochs, progress=progress)
     _report(trained, f"kgp predict image FILE --model {out}", as_json)
+    if not as_json:
+        echo(f"AUC of each finding, with its interval: {out / 'auc_by_link.csv'}")
 
 
 @app.command()
@@ -244,7 +246,7 @@ def vqa(
 def _report(trained: TrainedModel, use: str, as_json: bool) -> None:
     """Print a training's figures of the test part, and the command that uses the model."""
     if as_json:
-        emit_json({"model": str(trained.folder), "epochs": trained.epochs, "test": trained.test})
+        emit_json({"model": str(trained.folder), "epochs": trained.epochs, "test": trained.test, **trained.details})
         return
     echo(f"{trained.name} is in {trained.folder}, {counted(trained.epochs, 'epochs')}; of the test part:\n")
     echo(format_table([{"": name.replace("_", " "), **figures} for name, figures in trained.test.items()]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -38,6 +39,9 @@ def test_an_encoder_is_trained_and_predicts_for_images_that_the_graph_has_never_
     trained = kgp("train", "images", *options, "--json").json
     assert set(trained["test"]) <= {"validate", "test"}
     assert "macro AUC" in trained["test"]["test"]
+    assert all(row["low"] <= row["auc"] <= row["high"] for row in trained["auc_by_link"])
+    with (model / "auc_by_link.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [row["name"] for row in trained["auc_by_link"]]
     again = kgp("train", "images", *options)
     assert again.code == 2
     assert "holds a trained model" in again.err

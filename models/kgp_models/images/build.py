@@ -17,9 +17,8 @@ from kgp_models.images.examples import ImageExamples, Link
 from kgp_models.images.metrics import (
     Array,
     Interval,
-    auc_by_link,
+    auc_intervals,
     expected_calibration_error,
-    macro_auc,
     negative_log_likelihood,
     with_interval,
 )
@@ -191,7 +190,7 @@ class ImageScores:
     images: int
     links: int
     auc: Interval
-    auc_by_link: Mapping[str, float]
+    auc_by_link: Mapping[Link, Interval]
     likelihood: float
     likelihood_of_shares: float
     gain: Interval
@@ -216,19 +215,15 @@ def score_probabilities(
 ) -> ImageScores:
     """The scores of probabilities (images, links); `shares` are the links' shares in the training, (links,)."""
     has_both = np.array([len(set(column[~np.isnan(column)].tolist())) == 2 for column in targets.T])
-    aucs = auc_by_link(probabilities, targets)
+    auc, aucs = auc_intervals(probabilities[:, has_both], targets[:, has_both], subjects)
     likelihood = negative_log_likelihood(probabilities, targets)
     by_shares = negative_log_likelihood(np.broadcast_to(shares, targets.shape), targets)
     unit_weights = np.ones((1, len(targets)))
     return ImageScores(
         len(targets),
         int(has_both.sum()),
-        with_interval(macro_auc(probabilities[:, has_both], targets[:, has_both]), subjects),
-        {
-            f"{link.stance} {link.name}": round(float(auc), 4)
-            for link, auc, is_scored in zip(links, aucs, has_both, strict=True)
-            if is_scored
-        },
+        auc,
+        dict(zip((link for link, is_scored in zip(links, has_both, strict=True) if is_scored), aucs, strict=True)),
         float(likelihood(unit_weights)[0]),
         float(by_shares(unit_weights)[0]),
         with_interval(lambda weights: 1.0 - likelihood(weights) / by_shares(weights), subjects),

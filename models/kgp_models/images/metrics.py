@@ -7,6 +7,7 @@ models, so that differences are paired.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
@@ -84,17 +85,23 @@ def with_interval(figure: Callable[[Array], Array], subjects: Sequence[str], see
     return Interval(value, float(low), float(high))
 
 
-def macro_auc(scores: Array, targets: Array) -> Callable[[Array], Array]:
-    """The mean AUC over links, for samples; links of one class only do not count in a sample. NaN without links."""
+def auc_intervals(
+    scores: Array, targets: Array, subjects: Sequence[str], seed: int = 0
+) -> tuple[Interval, list[Interval]]:
+    """The mean AUC over links, and that of each link, with their intervals by the same samples; scores and targets
+    (images, links). In a sample, links of one class only do not count. The mean is NaN without links.
+    """
+    if not scores.shape[1]:
+        return Interval(math.nan, math.nan, math.nan), []
+    weights = np.concatenate([np.ones((1, len(subjects))), bootstrap_weights(subjects, seed)])
+    by_link = np.array([weighted_auc(scores[:, link], targets[:, link], weights) for link in range(scores.shape[1])])
+    return _interval(np.nanmean(by_link, axis=0)), [_interval(samples) for samples in by_link]
 
-    def figure(weights: Array) -> Array:
-        if not scores.shape[1]:
-            return np.full(len(weights), np.nan)
-        by_link = [weighted_auc(scores[:, link], targets[:, link], weights) for link in range(scores.shape[1])]
-        mean: Array = np.nanmean(np.array(by_link), axis=0)
-        return mean
 
-    return figure
+def _interval(samples: Array) -> Interval:
+    """Of the figure itself, which is first, and of its samples."""
+    low, high = np.nanquantile(samples[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(samples[0]), float(low), float(high))
 
 
 def negative_log_likelihood(probabilities: Array, targets: Array) -> Callable[[Array], Array]:

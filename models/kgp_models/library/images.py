@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from kgplatform import predictions, queries, training_folder
 from kgplatform.batches import Reject
 from kgplatform.datasets.knowledge import Knowledge, read_knowledge
 from kgplatform.errors import InputError
+from kgplatform.files import atomic_file
 from kgplatform.generate.inputs import inputs
 from kgplatform.generate.new_images import NewImages
 from kgplatform.generate.run import images_by_path
@@ -47,6 +49,7 @@ from kgplatform.wording import counted
 
 logger = logging.getLogger(__name__)
 TRAINER = "kgp train images"
+AUC_BY_LINK = "auc_by_link.csv"  # in the model's folder
 
 
 def train_images(
@@ -82,7 +85,8 @@ def train_images(
         trained = build.train_image_model(
             settings, backbone, spec, parts, out / WORK / "links", seed, _related(knowledge), progress
         )
-        figures = part_figures(trained)
+        scores = part_scores(trained)
+        figures = {part: part_score.as_dict() for part, part_score in scores.items()}
         checkpoint.save_image_model(
             out,
             trained.model,
@@ -94,12 +98,39 @@ def train_images(
                 **{f"{part} {name}": figure for part, scores in figures.items() for name, figure in scores.items()},
             },
         )
+        by_link = link_rows(scores)
+        _write_table(out / AUC_BY_LINK, by_link)
         shutil.rmtree(out / WORK, ignore_errors=True)
-    return TrainedModel(out, f"images on {backbone.kind}", len(trained.trained.history), figures)
+    name = f"images on {backbone.kind}"
+    return TrainedModel(out, name, len(trained.trained.history), figures, {"auc_by_link": by_link})
 
 
-def part_figures(trained: build.TrainedImages) -> dict[str, dict[str, float]]:
-    """The figures of the validation and the test part, by part."""
+def link_rows(scores: Mapping[str, build.ImageScores]) -> list[dict[str, Any]]:
+    """The AUC of each link with its interval, by part; the highest first."""
+    return [
+        {
+            "part": part,
+            "stance": link.stance,
+            "cui": link.cui,
+            "name": link.name,
+            "auc": round(auc.value, 4),
+            "low": round(auc.low, 4),
+            "high": round(auc.high, 4),
+        }
+        for part, part_scores in scores.items()
+        for link, auc in sorted(part_scores.auc_by_link.items(), key=lambda entry: (-entry[1].value, entry[0]))
+    ]
+
+
+def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with atomic_file(path) as partial_path, partial_path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ("part", "stance", "cui", "name", "auc", "low", "high"))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def part_scores(trained: build.TrainedImages) -> dict[str, build.ImageScores]:
+    """The scores of the validation and the test part, by part."""
     shares = build.training_shares(trained.outputs[build.TRAIN])
     links = list(trained.model.links)
     return {
@@ -109,7 +140,7 @@ def part_figures(trained: build.TrainedImages) -> dict[str, dict[str, float]]:
             shares,
             links,
             outputs.examples.subjects,
-        ).as_dict()
+        )
         for part, outputs in trained.outputs.items()
         if part != build.TRAIN
     }

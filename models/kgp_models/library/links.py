@@ -106,7 +106,14 @@ def train_links(
         true_triples = TrueTriples(parts.triples.ids, parts.triples.num_entities, parts.triples.num_relations)
         metrics = evaluate(trained.scorer, parts.test, true_triples, progress=progress("triples ranked")).metrics()
     test_figures = {task: task_metrics.as_dict() for task, task_metrics in metrics.items()}
-    return TrainedLinks(out, training_settings.model, trained.epochs, test_figures, trained.best_epoch, trained.seconds)
+    return TrainedLinks(
+        out,
+        training_settings.model,
+        trained.epochs,
+        test_figures,
+        best_epoch=trained.best_epoch,
+        seconds=trained.seconds,
+    )
 
 
 def predict_links(

@@ -80,6 +80,20 @@ def test_subjects_are_drawn_whole_and_intervals_hold_the_value() -> None:
     assert interval.value == 2.5
 
 
+def test_each_link_has_an_interval_by_the_samples_of_the_mean() -> None:
+    rng = np.random.default_rng(3)
+    targets = (rng.random((60, 2)) < 0.4).astype(float)
+    scores = targets * 0.4 + rng.random((60, 2))
+    subjects = [str(number // 2) for number in range(60)]
+    mean, by_link = metrics.auc_intervals(scores, targets, subjects)
+    assert mean.value == pytest.approx(np.mean([auc.value for auc in by_link]))
+    for column, auc in enumerate(by_link):
+        assert auc.value == pytest.approx(roc_auc_score(targets[:, column], scores[:, column]))
+        alone, _ = metrics.auc_intervals(scores[:, column : column + 1], targets[:, column : column + 1], subjects)
+        assert alone == pytest.approx(auc)
+        assert auc.low < auc.value < auc.high
+
+
 @pytest.mark.parametrize("target", [0.0, 1.0, math.nan])
 def test_a_part_without_a_link_of_both_classes_has_no_figure_of_it(target: float) -> None:
     probabilities, targets = np.full((6, 2), 0.3), np.full((6, 2), target)
