@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import kgplatform
 from benchmarks.harness.own_graph import own_graph, prepare_studies
-from benchmarks.images.data import TRAIN, r2gen_parts
+from benchmarks.images.data import FRONTAL, TRAIN, r2gen_parts
 from kgp_loaders.openi import PROJECTIONS, REPORTS
 from kgplatform.cli.output import note
 from kgplatform.datasets import graph_studies, pairs
 from kgplatform.datasets import pair_checks as checks
 from kgplatform.datasets.knowledge import Knowledge, read_knowledge
+from kgplatform.datasets.pair_source import Pair
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import UsageError
 
@@ -61,20 +62,14 @@ def phantom_retrieval_data(build: Path, protocol: str, graph_study_count: int, p
 def openi_retrieval_data(build: Path, data: Path, protocol: str) -> RetrievalData:
     """OpenI's radiographs and reports, and the graph that construction reads from the training part's reports alone.
 
-    `protocol` r2gen: a tenth of R2Gen's training studies is the validation part, the test part are the studies of
-    `openi_xray` that are not in its training, as of an encoder that was trained there; others are those of `kgp pairs`.
+    `protocol` r2gen: a tenth of R2Gen's training studies is the validation part, the test part are the frontal
+    radiographs of the studies of `openi_xray` that are not in its training, as of an encoder that was trained there;
+    others are those of `kgp pairs`.
     """
     folder = data / "openi_xray"
     all_pairs = pairs.read_pairs("openi", folder).pairs
     if protocol == R2GEN:
-        part_by_study = r2gen_parts(data)
-        training_pairs = [pair for pair in all_pairs if part_by_study.get(pair.study) == TRAIN]
-        split = pairs.partition_pairs(training_pairs, "report")
-        parts = {
-            "train": split["train"] + split["test"],
-            "valid": split["valid"],
-            "test": [pair for pair in all_pairs if part_by_study.get(pair.study) != TRAIN],
-        }
+        parts = r2gen_pairs(all_pairs, r2gen_parts(data))
     else:
         parts = pairs.partition_pairs(all_pairs, protocol)
     studies = {pair.study for pair in parts["train"]} - {pair.study for pair in (*parts["valid"], *parts["test"])}
@@ -86,6 +81,18 @@ def openi_retrieval_data(build: Path, data: Path, protocol: str) -> RetrievalDat
         knowledge = read_knowledge(graph)
     pair_set = PairSet(parts, "openi", folder, None, protocol)
     return RetrievalData("openi", pair_set, knowledge, folder / "images", [])
+
+
+def r2gen_pairs(all_pairs: Sequence[Pair], part_by_study: Mapping[str, str]) -> dict[str, list[Pair]]:
+    """The pairs by part: nine tenths of the studies of R2Gen's training part train, the others validate; the frontal
+    radiographs of all other studies are the test.
+    """
+    split = pairs.partition_pairs([pair for pair in all_pairs if part_by_study.get(pair.study) == TRAIN], "report")
+    return {
+        "train": split["train"] + split["test"],
+        "valid": split["valid"],
+        "test": [pair for pair in all_pairs if part_by_study.get(pair.study) != TRAIN and pair.view == FRONTAL],
+    }
 
 
 def _write_studies(source: Path, target: Path, studies: Set[str]) -> None:
