@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.generation.scores import Triplets
+from kgp_models.generator.encoded import studies_with_image
 from kgp_models.generator.read_studies import OTHER, read_studies
 from kgp_models.generator.records import Study, repeated_reports, require_apart
 from kgp_models.generator.settings import DataSettings
@@ -35,16 +36,12 @@ def read_parts(data: Path, limit: int | None) -> OpenIStudies:
         views=("Frontal",),
         images="images",
     )
-    training = _with_image(read_studies(settings, "train", Path()))
-    parts = {name: _with_image(read_studies(settings, split, Path()))[:limit] for name, split in PARTS.items()}
+    training = studies_with_image(read_studies(settings, "train", Path()))
+    parts = {name: studies_with_image(read_studies(settings, split, Path()))[:limit] for name, split in PARTS.items()}
     for studies in parts.values():
         require_apart(training, studies)
     repeated = {name: {study.id for study in repeated_reports(training, studies)} for name, studies in parts.items()}
     return OpenIStudies(training, parts, repeated)
-
-
-def _with_image(studies: Iterable[Study]) -> list[Study]:
-    return [study for study in studies if study.image is not None and study.image.is_file()]
 
 
 def texts(studies: Iterable[Study]) -> list[str]:

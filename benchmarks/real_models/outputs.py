@@ -129,8 +129,8 @@ def _ranks(folder: Path, reports: Sequence[Report], paths: Sequence[Path]) -> tu
 
 def chance_of_hit(images: int, relevant: int, cutoff: int) -> float:
     """How probably one of the relevant images is among the first `cutoff` of a random order."""
-    shown = min(cutoff, images)
-    return 1.0 - math.comb(images - relevant, shown) / math.comb(images, shown)
+    first_count = min(cutoff, images)
+    return 1.0 - math.comb(images - relevant, first_count) / math.comb(images, first_count)
 
 
 def _written(

@@ -189,12 +189,12 @@ def train_images_command(
     from kgplatform.connect import open_graph
 
     with needed("retrieval"):
-        from kgp_models.library.images import train_images
+        from kgp_models.library.images import AUC_BY_LINK, train_images
     with open_graph() as graph:
         trained = train_images(config, images, out, graph, splits=splits, seed=seed, epochs=epochs, progress=progress)
     _report(trained, f"kgp predict image FILE --model {out}", as_json)
     if not as_json:
-        echo(f"AUC of each finding, with its interval: {out / 'auc_by_link.csv'}")
+        echo(f"AUC of each finding, with its interval: {out / AUC_BY_LINK}")
 
 
 @app.command()

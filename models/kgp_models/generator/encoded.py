@@ -55,6 +55,22 @@ def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work
     return [with_image[study_index] for study_index in sorted(study_indices)], torch.cat(vectors)[order]
 
 
+def studies_with_image(studies: Sequence[Study]) -> list[Study]:
+    """Those whose image file exists."""
+    return [study for study in studies if study.image is not None and study.image.is_file()]
+
+
+def validation_vectors(vision: Vision, training_studies: Sequence[Study], cache: Path, work: Work) -> Tensor | None:
+    """The vectors of the validation part's images, which a trained encoder has not learnt by heart; None where none can
+    be read.
+    """
+    validation_studies = studies_with_image(work.validation(training_studies))
+    try:
+        return encoded(vision, validation_studies, cache / "validation", work)[1]
+    except InputError:
+        return None
+
+
 def _encode(
     vision: Vision, with_image: Sequence[Study], encoded_indices: Sequence[int], folder: Path, work: Work
 ) -> Iterator[dict[str, Tensor]]:

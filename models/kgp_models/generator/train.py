@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -27,9 +26,10 @@ from accelerate import PartialState
 
 from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
-from kgp_models.generator.encoded import encoded
+from kgp_models.generator.encoded import encoded, studies_with_image, validation_vectors
 from kgp_models.generator.finished_stage import finish_stage, is_stage_trained, stage_description
 from kgp_models.generator.language import answer, open_language, prompt, silence_transformers
+from kgp_models.generator.lora import with_lora, without_lora
 from kgp_models.generator.model import VLMKG, answer_loss, answer_positions
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.read_studies import read_studies
@@ -195,7 +195,7 @@ def _check_before_steps(work: Work, training_studies: Sequence[Study], data_hash
         logger.warning("this processor has no instructions for bfloat16: dtype float32 is up to 15 times faster")
     if "2" not in stages:
         return
-    if not _with_image(training_studies):
+    if not studies_with_image(training_studies):
         raise InputError("no study of the training has an image file", "Check data.images.", path=work.base)
     if work.settings.vision != SMALL:
         _open_vision(work)
@@ -212,7 +212,7 @@ def _vision(work: Work, training_studies: Sequence[Study]) -> None:
         logger.info("vision encoder: trained already")
         return
     start_time = time.monotonic()
-    image_studies = _with_image(training_studies)
+    image_studies = studies_with_image(training_studies)
     small_settings = work.settings.small
     report_progress = work.progress("vision, steps")
     trained_vision = train_vision(
@@ -335,7 +335,9 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
     language_checkpoint = checkpoint.load_generator(work.stage_folder("1"))
     vision = _open_vision(work)
     with PartialState().main_process_first():
-        image_studies, image_vectors = encoded(vision, _with_image(training_studies), stage_folder / "work", work)
+        image_studies, image_vectors = encoded(
+            vision, studies_with_image(training_studies), stage_folder / "work", work
+        )
     language_model = language_checkpoint.model.language
     torch.manual_seed(work.settings.seed)
     projector = Projector(vision.width, language_model.config.hidden_size, work.settings.projector)
@@ -369,39 +371,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         "",
         data_description,
         ReferenceVectors.from_training(
-            image_vectors, _validation_vectors(work, vision, training_studies, stage_folder), work.settings.seed
+            image_vectors, validation_vectors(vision, training_studies, stage_folder / "work", work), work.settings.seed
         ),
     )
     finish_stage(work, training_studies, stage_checkpoint, figures, f"{len(visual_rows):,} records")
-
-
-def _validation_vectors(
-    work: Work, vision: Vision, training_studies: Sequence[Study], stage_folder: Path
-) -> torch.Tensor | None:
-    """The vectors of the validation part's images, which a trained encoder has not learnt by heart, if any."""
-    validation_studies = _with_image(work.validation(training_studies))
-    if not validation_studies:
-        return None
-    try:
-        return encoded(vision, validation_studies, stage_folder / "work" / "validation", work)[1]
-    except InputError:  # none can be read
-        return None
-
-
-def with_lora(language_model: Any, rank: int) -> Any:
-    """The model with LoRA on all of its linear layers (Hu et al. 2022)."""
-    from peft import LoraConfig, get_peft_model
-
-    lora_config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft uses a name that transformers is to give up
-        return get_peft_model(language_model, lora_config)
-
-
-def without_lora(language_model: Any) -> Any:
-    """The plain model, LoRA's changes added to its weights."""
-    return language_model.merge_and_unload() if hasattr(language_model, "merge_and_unload") else language_model
-
-
-def _with_image(training_studies: Sequence[Study]) -> list[Study]:
-    return [study for study in training_studies if study.image is not None and study.image.is_file()]

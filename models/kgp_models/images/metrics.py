@@ -80,9 +80,7 @@ def with_interval(figure: Callable[[Array], Array], subjects: Sequence[str], see
     value = float(figure(np.ones((1, len(subjects))))[0])
     if np.isnan(value):
         return Interval(value, value, value)
-    samples = figure(bootstrap_weights(subjects, seed))
-    low, high = np.nanquantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, float(low), float(high))
+    return _interval(np.append(value, figure(bootstrap_weights(subjects, seed))))
 
 
 def auc_intervals(

@@ -144,16 +144,16 @@ def _with_study_links(
     predicted: Sequence[PredictedImage], images: Sequence[Input], groups: Sequence[Sequence[int]]
 ) -> Iterator[PredictedImage]:
     """The images, each with the links of all images of its study that could be read; `groups` are rows of `images`. Of
-    images with the same id in the graph the first comes.
+    readable images with the same id in the graph the first comes; those that could not be read all do.
     """
     by_image = {id(entry.image): entry for entry in predicted}
     for rows in groups:
         entries = [by_image[id(images[row])] for row in rows]
-        links = tuple(combine_links([entry.links for entry in entries if entry.problem is None]))
-        by_id: dict[str, PredictedImage] = {}
-        for entry in sorted(entries, key=lambda entry: entry.problem is not None):
-            by_id.setdefault(entry.image.id, entry)
-        yield from (entry if entry.problem is not None else replace(entry, links=links) for entry in by_id.values())
+        readable = [entry for entry in entries if entry.problem is None]
+        links = tuple(combine_links([entry.links for entry in readable]))
+        first_by_id = {entry.image.id: entry for entry in reversed(readable)}
+        yield from (replace(entry, links=links) for entry in reversed(first_by_id.values()))
+        yield from (entry for entry in entries if entry.problem is not None)
 
 
 def neighbour_targets(links: Sequence[Link], neighbours: Sequence[frozenset[Link]]) -> Tensor:

@@ -12,7 +12,8 @@ from PIL import Image
 
 pytest.importorskip("torch")
 from kgp_models.images.examples import Link
-from kgp_models.images.prediction import BY_ENCODER, BY_NEIGHBOURS, PredictedLink
+from kgp_models.images.predict import _with_study_links
+from kgp_models.images.prediction import BY_ENCODER, BY_NEIGHBOURS, PredictedImage, PredictedLink
 from kgp_models.images.studies import MOST_IMAGES, combine_links, group_by_study
 from kgplatform.errors import InputError
 from kgplatform.generate.inputs import Input, inputs
@@ -51,6 +52,19 @@ def test_log_odds_are_averaged_and_rare_links_by_their_share() -> None:
     odds = math.sqrt((0.8 / 0.2) * (0.4 / 0.6))  # the geometric mean of the odds
     assert combined[0].probability == pytest.approx(odds / (1 + odds))
     assert combined[1].probability == pytest.approx(0.1)
+
+
+def test_of_a_study_with_one_id_the_first_readable_image_comes_and_unreadable_ones_are_reported() -> None:
+    images = [Input("I1", Path(name), {"dataset": "OpenI", "study_id": "1"}) for name in ("a", "b", "c")]
+    links = (PredictedLink(EFFUSION, 0.4, BY_ENCODER),)
+    predicted = [
+        PredictedImage(images[1], links),
+        PredictedImage(images[2], links),
+        PredictedImage(images[0], problem="damaged"),
+    ]
+    combined = list(_with_study_links(predicted, images, group_by_study(images)))
+    assert [(entry.image.path, entry.problem) for entry in combined] == [(Path("b"), None), (Path("a"), "damaged")]
+    assert [link.link for link in combined[0].links] == [EFFUSION]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
