@@ -47,10 +47,11 @@ from kgplatform.triplets.metrics import bootstrap_difference, exact_key
 RESULTS: Final = Path(__file__).parent / "results" / "openi.json"
 GAPS: Final = 0.5  # share of the sentences that a report with gaps lacks
 SEARCHES: Final = {
-    "greedy": Decoding(1),
-    "4 beams, length penalty 0": Decoding(4, length_penalty=0.0),
-    "4 beams, length penalty 1": Decoding(4, length_penalty=1.0),
-    "greedy, constrained": Decoding(1, constrained=True),
+    "greedy": Decoding(1, length_penalty=0.0, token_reward=0.0),
+    "4 beams": Decoding(4, length_penalty=0.0, token_reward=0.0),
+    "4 beams, length penalty 1": Decoding(4, length_penalty=1.0, token_reward=0.0),
+    "4 beams, token reward 0.15": Decoding(4, length_penalty=0.0, token_reward=0.15),
+    "greedy, constrained": Decoding(1, constrained=True, length_penalty=0.0, token_reward=0.0),
 }
 
 

@@ -176,10 +176,11 @@ def _construct(build: Build, graph: KnowledgeGraph) -> None:
 def _train_encoder(build: Build, graph: KnowledgeGraph) -> None:
     train_images(
         SETTINGS / "encoder.yaml",
-        build.images,
+        build.openi,
         build.out / "encoder",
         graph,
         splits=build.studies / "splits.csv",
+        every_image=True,
         epochs=build.epochs,
         progress=progress,
     )

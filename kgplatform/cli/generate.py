@@ -39,6 +39,12 @@ LengthPenalty = Annotated[
     float | None,
     typer.Option(min=0.0, max=5.0, help="0 prefers short replies [default: what was best in the model's validation]."),
 ]
+TokenReward = Annotated[
+    float | None,
+    typer.Option(min=0.0, max=5.0, help="The more, the longer replies are [default: what was best in validation]."),
+]
+OnRay = Annotated[bool, typer.Option("--ray", help="Generate on Ray Data, a model on each GPU.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing to the graph; print what would change.")]
 Constrained = Annotated[
     bool, typer.Option("--constrained", help="Allow only triplets with known relations (xgrammar).")
 ]
@@ -76,6 +82,7 @@ def generate_command(
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     constrained: Constrained = False,
     length_penalty: LengthPenalty = None,
+    token_reward: TokenReward = None,
     lexicon: Lexicon = None,
     construction: Construction = None,
     any_modality: AnyModality = False,
@@ -84,25 +91,24 @@ def generate_command(
     llm: ServedModel = None,
     llm_url: ServedURL = None,
     remote_consent: RemoteConsent = False,
-    ray: Annotated[bool, typer.Option("--ray", help="Generate on Ray Data, a model on each GPU.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write nothing to the graph; print what would change.")
-    ] = False,
+    ray: OnRay = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Generate triplets from radiographs, with their reports or alone, and write them into the graph.
 
     The generator that comes with the package was trained on synthetic images only: for real images it writes findings
     that are not there, and a warning says so. It is not known what a served model (--llm) was trained on.
-
     An image that this model has processed with these settings is skipped, so an interrupted command continues.
     """
     from kgplatform.generate.pipeline import served
 
-    if llm is not None:
-        make_backend = served(llm, llm_url, remote_consent=remote_consent)
-    else:
-        make_backend = _checkpoint(model, vision, (beams, max_new_tokens, batch, constrained, length_penalty), ray=ray)
+    decoding = (beams, max_new_tokens, batch, constrained, length_penalty, token_reward)
+    make_backend = (
+        _checkpoint(model, vision, decoding, ray=ray)
+        if llm is None
+        else served(llm, llm_url, remote_consent=remote_consent)
+    )
     studies = _Studies(
         images, reports, image_only=image_only, views=parse_views(views), limit=limit, any_modality=any_modality
     )
@@ -168,10 +174,14 @@ def _report(outcome: GenerationOutcome, rejects: Sequence[Reject], as_json: bool
 
 
 def _checkpoint(
-    model: Path | None, vision: str | None, decoding: tuple[int, int, int, bool, float | None], *, ray: bool
+    model: Path | None,
+    vision: str | None,
+    decoding: tuple[int, int, int, bool, float | None, float | None],
+    *,
+    ray: bool,
 ) -> MakeBackend:
     """Makes a generator of a checkpoint; `decoding` has beams, the longest reply, images at a time, whether only known
-    relations may be written, and the length penalty.
+    relations may be written, the length penalty, and the token reward.
     """
     from kgplatform.cli.ml import needed
 

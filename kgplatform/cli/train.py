@@ -177,6 +177,13 @@ def train_images_command(
             help="Split as a file says: a table of study and split, or annotation.json.",
         ),
     ] = None,
+    every_image: Annotated[
+        bool,
+        typer.Option(
+            "--every-image",
+            help="Also train on the other images of the graph's studies, as lateral ones; --images is then a data set.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the split, initial values and the order.")] = 42,
     epochs: Epochs = None,
     as_json: Json = False,
@@ -191,7 +198,17 @@ def train_images_command(
     with needed("retrieval"):
         from kgp_models.library.images import AUC_BY_LINK, train_images
     with open_graph() as graph:
-        trained = train_images(config, images, out, graph, splits=splits, seed=seed, epochs=epochs, progress=progress)
+        trained = train_images(
+            config,
+            images,
+            out,
+            graph,
+            splits=splits,
+            every_image=every_image,
+            seed=seed,
+            epochs=epochs,
+            progress=progress,
+        )
     _report(trained, f"kgp predict image FILE --model {out}", as_json)
     if not as_json:
         echo(f"AUC of each finding, with its interval: {out / AUC_BY_LINK}")

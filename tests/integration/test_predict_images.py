@@ -113,8 +113,13 @@ def _check_wrong_input(kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path)
     elsewhere = kgp("train", "images", *options, "--images", tmp_path)
     assert elsewhere.code == 1
     assert "none of the graph's images is here" in elsewhere.err
+    pictures = tmp_path / "pictures alone"
+    shutil.copytree(synthetic_studies_folder / "images", pictures / "images")
+    no_data_set = kgp("train", "images", *options, "--images", pictures, "--every-image")
+    assert no_data_set.code == 1
+    assert "no data set that states the images of a study" in no_data_set.err
     settings_path.write_text("backbone: small\nstances: [MAYBE]\n", encoding="utf-8")
     wrong_stance = kgp("train", "images", *options, "--images", synthetic_studies_folder)
     assert "stances are not some of the three" in wrong_stance.err
-    for completed in (missing_model, too_rare, elsewhere, wrong_stance):
+    for completed in (missing_model, too_rare, elsewhere, no_data_set, wrong_stance):
         assert "Traceback" not in completed.err

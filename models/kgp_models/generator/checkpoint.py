@@ -116,6 +116,11 @@ class GeneratorCheckpoint:
         """Of the search that was best on the validation part; 0 where none was compared."""
         return float(self.about.get("length_penalty", 0.0))
 
+    @property
+    def token_reward(self) -> float:
+        """Of the same search."""
+        return float(self.about.get("token_reward", 0.0))
+
 
 def save_generator(
     folder: Path,
@@ -178,11 +183,12 @@ def save_generator(
     FORMAT.write(folder, description, all_files)
 
 
-def add_figures(folder: Path, figures: Mapping[str, Any], length_penalty: float = 0.0) -> None:
-    """Note what a saved generator reaches, and with which length penalty; its weights stay unchanged."""
-    description = FORMAT.read(folder, check_hashes=False)
-    if length_penalty:
-        description = {**description, "length_penalty": length_penalty}
+def add_figures(folder: Path, figures: Mapping[str, Any], search: Mapping[str, float]) -> None:
+    """Note what a saved generator reaches, and with which search; its weights stay unchanged."""
+    description = {
+        **FORMAT.read(folder, check_hashes=False),
+        **{name: value for name, value in search.items() if value},
+    }
     FORMAT.rewrite(folder, {**description, "figures": {**description["figures"], **figures}})
 
 

@@ -28,6 +28,7 @@ T = TypeVar("T")
 BUCKET: Final = 16  # batches that are sorted by length together
 IMAGE_READERS: Final = 4  # threads
 MAX_PENALTY: Final = 5.0
+MAX_REWARD: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Decoding:
     batch: int = 16
     constrained: bool = False
     length_penalty: float | None = None  # power of a reply's length; None: what was best on the model's validation part
+    token_reward: float | None = None  # added to each token's log probability; None: the same
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for a number out of range."""
@@ -48,6 +50,8 @@ class Decoding:
                 raise UsageError(f"{setting_name} must be 1 to {upper_limit}")
         if self.length_penalty is not None and not 0 <= self.length_penalty <= MAX_PENALTY:
             raise UsageError(f"length_penalty must be 0 to {MAX_PENALTY:g}")
+        if self.token_reward is not None and not 0 <= self.token_reward <= MAX_REWARD:
+            raise UsageError(f"token_reward must be 0 to {MAX_REWARD:g}")
 
 
 def generator_device() -> str:
@@ -65,8 +69,9 @@ class Generator:
         self._tokenizer = trained.tokenizer
         vocabulary_size = int(trained.model.language.get_input_embeddings().weight.shape[0])
         self._grammar = TripletsOnly(self._tokenizer, vocabulary_size) if decoding.constrained else None
-        penalty = decoding.length_penalty
+        penalty, reward = decoding.length_penalty, decoding.token_reward
         self._length_penalty = trained.length_penalty if penalty is None else penalty
+        self._token_reward = trained.token_reward if reward is None else reward
         self.name = trained.name
         self.sha256 = trained.sha256
         self.trained_on = trained.trained_on
@@ -75,7 +80,9 @@ class Generator:
             "max_new_tokens": decoding.max_new_tokens,
             "constrained": decoding.constrained,
             "best": "the most probable reply",  # not by probability a token
-            **({"length_penalty": self._length_penalty} if self._length_penalty else {}),  # so that ids of runs stay
+            # Where they are not 0, so that ids of runs stay.
+            **({"length_penalty": self._length_penalty} if self._length_penalty else {}),
+            **({"token_reward": self._token_reward} if self._token_reward else {}),
         }
 
     def replies(self, requests: Iterator[GenerationRequest]) -> Iterator[list[GeneratorReply]]:
@@ -153,6 +160,7 @@ class Generator:
             "end": self._tokenizer.eos_token_id,
             "logits_filter": self._grammar,
             "length_penalty": self._length_penalty,
+            "token_reward": self._token_reward,
         }
         if not self._is_search_broken:
             try:

@@ -1,9 +1,9 @@
 """Beam search for the most probable reply of a batch: what is read is read once, and what is done leaves the batch.
 
 It finds what `generate` of transformers finds with `early_stopping="never"` and `length_penalty=0`, and stops where no
-open beam can still win, not where as many replies as beams have ended. With a length penalty, an open beam is compared
-by its length so far, as transformers does without "never". A prompt is read once for all of its beams, its
-keys and values stay where they are, and the chance of each token written is kept, so none is worked out twice.
+open beam can still win, not where as many replies as beams have ended. With a length penalty or a token reward, an open
+beam is compared by its length so far, as transformers does without "never". A prompt is read once for all of its beams,
+its keys and values stay where they are, and the chance of each token written is kept, so none is worked out twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from kgp_models.generator.transformers_search import LogitsFilter, ScoredReply
+from kgp_models.generator.transformers_search import LogitsFilter, ScoredReply, token_rewards
 
 GROWTH: Final = 64  # positions by which room for keys and values grows
 LEAVING: Final = 0.25  # the share of images that are done at which they leave the batch: leaving copies the others
@@ -107,9 +107,11 @@ def most_probable(
     end: int,
     logits_filter: LogitsFilter | None = None,
     length_penalty: float = 0.0,
+    token_reward: float = 0.0,
 ) -> list[ScoredReply]:
     """The most probable reply that the search finds, for each prompt; at most `max_new_tokens` tokens. With a length
-    penalty, the log probability of a reply of n tokens is divided by n to this power (Wu et al. 2016).
+    penalty, the log probability of a reply of n tokens is divided by n to this power (Wu et al. 2016). A token reward
+    is added to that of each token but the end (Murray and Chiang 2018), so that replies go on for longer.
 
     Prompts are `embeddings`, (B, T, width), with their `mask`, (B, T); padding is anywhere but at the end (an image's
     positions stand before it). As in transformers, a reply ends only where its end mark is among the best `beams` of an
@@ -135,6 +137,8 @@ def most_probable(
         logits = model_output.logits[:, -1].float()
         log_normaliser = logits.logsumexp(-1, keepdim=True)
         allowed_logits = logits if logits_filter is None else logits_filter(beam_tokens.flatten(0, 1), logits)
+        if token_reward:
+            allowed_logits = allowed_logits + token_rewards(token_reward, end, allowed_logits)
         candidate_count = 2 * beams
         candidate_logits, candidate_tokens = allowed_logits.topk(candidate_count)  # (rows, ways)
         candidate_scores = (beam_scores.flatten()[:, None] + (candidate_logits - log_normaliser)).view(
@@ -144,6 +148,7 @@ def most_probable(
         parent_beams = candidate_order // candidate_count
         candidate_tokens = candidate_tokens.view(len(open_images), -1).gather(1, candidate_order)
         token_log_probs = (candidate_logits - log_normaliser).view(len(open_images), -1).gather(1, candidate_order)
+        token_log_probs = token_log_probs - token_reward * (candidate_tokens != end)
         beam_tokens = torch.cat([_gather_parents(beam_tokens, parent_beams), candidate_tokens[..., None]], -1)
         beam_log_probs = torch.cat([_gather_parents(beam_log_probs, parent_beams), token_log_probs[..., None]], -1)
 

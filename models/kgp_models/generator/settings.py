@@ -127,11 +127,16 @@ class VisualSettings(StageSettings):
 
 @dataclass(frozen=True)
 class DecodingSettings:
-    """How replies are searched for on the validation part; the penalty that is best there is kept with the model."""
+    """How replies are searched for on the validation part; the penalty and reward that are best there are kept with the
+    model.
+    """
 
     beams: PositiveInteger = 4
     length_penalties: Numbers = (0.0,)
     """A reply's log probability is divided by its length to this power: 0 prefers short replies, 1 does not."""
+    token_rewards: Numbers = (0.0,)
+    """Added to the log probability of each token but the end, so that replies go on for longer; each is tried with each
+    length penalty."""
     studies: PositiveInteger = 200
     """Validation studies that are written of, at most."""
 

@@ -20,6 +20,13 @@ class ScoredReply(NamedTuple):
     chances: list[float]
 
 
+def token_rewards(reward: float, end: int, logits: Tensor) -> Tensor:
+    """What is added to the logits, (rows, vocabulary): the reward, but 0 for the end of a reply."""
+    rewards = logits.new_full(logits.shape[-1:], reward)
+    rewards[end] = 0.0
+    return rewards
+
+
 @torch.inference_mode()
 def generate_replies(
     language: Any,
@@ -31,13 +38,17 @@ def generate_replies(
     end: int,
     logits_filter: LogitsFilter | None = None,
     length_penalty: float = 0.0,
+    token_reward: float = 0.0,
 ) -> list[ScoredReply]:
     """The most probable reply to each prompt, arguments as in `kgp_models.generator.search.most_probable`."""
-    early_stopping = False if length_penalty else "never"
+    early_stopping = False if length_penalty or token_reward else "never"
     options = {"early_stopping": early_stopping, "length_penalty": length_penalty}
     beam_options: dict[str, Any] = options if beams > 1 else {}
-    if logits_filter is not None:
-        beam_options["logits_processor"] = [logits_filter]
+    logits_processors = [] if logits_filter is None else [logits_filter]
+    if token_reward:
+        logits_processors.append(lambda _, logits: logits + token_rewards(token_reward, end, logits))
+    if logits_processors:
+        beam_options["logits_processor"] = logits_processors
     generated = language.generate(
         inputs_embeds=embeddings,
         attention_mask=mask,

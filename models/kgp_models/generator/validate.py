@@ -1,9 +1,10 @@
-"""What a generator reaches on studies that it was not trained on, for its model card, and with which length penalty."""
+"""What a generator reaches on studies that it was not trained on, for its model card, and with which search."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from typing import Final, NamedTuple
 
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
@@ -20,11 +21,22 @@ DEGREE: Final = re.compile(
 FIGURE: Final = "validation F1"
 
 
+class Search(NamedTuple):
+    """How replies are compared (`kgp_models.generator.search.most_probable`)."""
+
+    length_penalty: float = 0.0
+    token_reward: float = 0.0
+
+    def __str__(self) -> str:
+        reward = f", token reward {self.token_reward:g}" if self.token_reward else ""
+        return f"length penalty {self.length_penalty:g}{reward}"
+
+
 class Validation(NamedTuple):
-    """The figures of the model card, and the length penalty of the best search."""
+    """The figures of the model card, and the best search."""
 
     figures: Mapping[str, float | int]
-    length_penalty: float
+    search: Search
 
 
 class Written(NamedTuple):
@@ -53,30 +65,31 @@ def validate(
 
     The reference is the report's triplets, and for the image alone what is drawn, where that is known. Studies whose
     image cannot be read count for nothing. `repeated` are studies whose report is in the training word for word: there
-    is a figure without them, too. The length penalty is that of the highest F1 on reports; there are no figures where
+    is a figure without them, too. The search is that of the highest F1 on reports; there are no figures where
     there are no studies.
     """
     has_vision = trained.vision is not None
     scored = [study for study in studies if not has_vision or (study.image is not None and study.image.is_file())]
     scored = scored[: decoding.studies]
     if not scored:
-        return Validation({}, 0.0)
+        return Validation({}, Search())
     full_records = {study.id: study.record() for study in scored}
     image_records = {study.id: study.record(set(), same) for study in scored} if has_vision else {}
-    penalties = list(dict.fromkeys(decoding.length_penalties)) or [0.0]
-    total = len(full_records) * len(penalties) + len(image_records)
-    written_by_penalty = {}
-    for number, penalty in enumerate(penalties):
-        generator = Generator(trained, Decoding(decoding.beams, length_penalty=penalty))
-        written_by_penalty[penalty] = _written(generator, full_records, same, progress, number * len(scored), total)
-    best = max(penalties, key=lambda penalty: _f1(written_by_penalty[penalty]))
+    pairs = product(decoding.length_penalties or (0.0,), decoding.token_rewards or (0.0,))
+    searches = list(dict.fromkeys(Search(*pair) for pair in pairs))
+    total = len(full_records) * len(searches) + len(image_records)
+    written_by_search = {}
+    for number, search in enumerate(searches):
+        generator = Generator(trained, Decoding(decoding.beams, **search._asdict()))
+        written_by_search[search] = _written(generator, full_records, same, progress, number * len(scored), total)
+    best = max(searches, key=lambda search: _f1(written_by_search[search]))
     name = f"{FIGURE}, report{' and image' if has_vision else ''}"
-    figures = _figures(name, written_by_penalty[best], {study.id for study in repeated})
-    if len(penalties) > 1:
-        figures |= {f"{name}, length penalty {penalty:g}": _f1(written_by_penalty[penalty]) for penalty in penalties}
+    figures = _figures(name, written_by_search[best], {study.id for study in repeated})
+    if len(searches) > 1:
+        figures |= {f"{name}, {search}": _f1(written_by_search[search]) for search in searches}
     if image_records:
-        generator = Generator(trained, Decoding(decoding.beams, length_penalty=best))
-        written = _written(generator, image_records, same, progress, len(scored) * len(penalties), total)
+        generator = Generator(trained, Decoding(decoding.beams, **best._asdict()))
+        written = _written(generator, image_records, same, progress, len(scored) * len(searches), total)
         figures |= _figures(f"{FIGURE}, image alone", written, set())
     return Validation({"validation studies": len(scored), **figures}, best)
 

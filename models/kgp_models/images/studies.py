@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from kgp_models.images.examples import Link
+from kgp_models.images.examples import ImageExamples, LabelledImage, Link
 from kgp_models.images.prediction import BY_NEIGHBOURS, PredictedLink
 from kgplatform.errors import InputError
 from kgplatform.generate.inputs import Input
@@ -35,6 +36,26 @@ def group_by_study(images: Sequence[Input]) -> list[list[int]]:
             hint = "Put each study's images into a folder, or give a data set that states studies."
             raise InputError(f"a folder of {len(rows):,} images is not one study: {folder}", hint)
     return list(rows_by_study.values())
+
+
+def with_study_images(examples: ImageExamples, study_images: Sequence[Input]) -> ImageExamples:
+    """The images, and after each the others of its study that lie somewhere: those of its id among `study_images`, as
+    `kgplatform.generate.inputs.inputs` gives them with `every_image`. They have its links.
+    """
+    paths_by_id: dict[str, dict[Path, Input]] = defaultdict(dict)
+    for study_image in study_images:
+        if study_image.path is not None and study_image.path.is_file():
+            paths_by_id[study_image.id].setdefault(study_image.path, study_image)
+    images: list[LabelledImage] = []
+    for image in examples.images:
+        own = paths_by_id[image.id].get(image.path)
+        images.append(image if own is None else image._replace(view=own.properties.get("view", image.view)))
+        images += [
+            image._replace(id=f"{image.id} {path.name}", path=path, view=study_image.properties.get("view", ""))
+            for path, study_image in sorted(paths_by_id[image.id].items())
+            if path != image.path
+        ]
+    return ImageExamples(images)
 
 
 def combine_links(predictions: Sequence[Sequence[PredictedLink]]) -> list[PredictedLink]:

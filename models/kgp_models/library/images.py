@@ -16,6 +16,7 @@ from kgp_models.images.examples import ImageExamples, graph_examples, split_by_s
 from kgp_models.images.predict import ImagePredictor, model_spec
 from kgp_models.images.prediction import BY_NEIGHBOURS, PredictedImage, image_document
 from kgp_models.images.settings import ImageSettings
+from kgp_models.images.studies import with_study_images
 from kgp_models.library.result import SEED, AnyPath, TrainedModel
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
 from kgp_models.retrieval.encode import BackboneEncoder, open_encoder
@@ -27,7 +28,7 @@ from kgplatform.batches import Reject
 from kgplatform.datasets.knowledge import Knowledge, read_knowledge
 from kgplatform.errors import InputError
 from kgplatform.files import atomic_file
-from kgplatform.generate.inputs import inputs
+from kgplatform.generate.inputs import Input, inputs, loader_kind
 from kgplatform.generate.new_images import NewImages
 from kgplatform.generate.run import images_by_path
 from kgplatform.graph import Graph
@@ -59,6 +60,7 @@ def train_images(
     graph: Graph,
     *,
     splits: AnyPath | None = None,
+    every_image: bool = False,
     seed: int = SEED,
     epochs: int | None = None,
     progress: SubjectProgress = silent_progress,
@@ -67,8 +69,9 @@ def train_images(
 
     `config` is a YAML file such as those in ``benchmarks/images/settings/``, `images` the folder that the paths of the
     graph's images begin in. Images are split by patient (by study, where the patient is not known), or as the file
-    `splits` says: R2Gen's annotation.json, or a table with the columns study and split. Raises `InputError` where none
-    of the images is there, or too few have a link.
+    `splits` says: R2Gen's annotation.json, or a table with the columns study and split. With `every_image`, `images` is
+    a data set, and the other images of the graph's studies, as lateral ones, are trained on, too; each has the links of
+    its study's image. Raises `InputError` where none of the images is there, or too few have a link.
     """
     config, images, out = Path(config), Path(images), Path(out)
     with on_disk(out):
@@ -76,6 +79,8 @@ def train_images(
         training_folder.check_training_folder(out, TRAINER, checkpoint.ABOUT, "kgp predict image --model")
         knowledge = read_knowledge(graph)
         examples = graph_examples(knowledge, _existing_paths(knowledge, images))
+        if every_image:
+            examples = with_study_images(examples, _study_images(images))
         parts = (
             split_by_subject(examples, seed) if splits is None else split_by_study(examples, read_splits(Path(splits)))
         )
@@ -161,6 +166,17 @@ def _existing_paths(knowledge: Knowledge, images: Path) -> dict[str, Path]:
     if missing_count := len(knowledge.images) - len(paths):
         logger.warning(f"{missing_count:,} of the graph's {len(knowledge.images):,} images have no file: left out")
     return paths
+
+
+def _study_images(images: Path) -> Sequence[Input]:
+    """All images of a data set's studies. Raises `InputError` where the folder is none."""
+    if loader_kind(images) is None:
+        hint = "Give the folder of the data set (OpenI, MIMIC-CXR, IU X-ray), or leave out --every-image."
+        raise InputError("no data set that states the images of a study is here", hint, path=images)
+    selected = inputs(images, ids_by_path={}, with_reports=False, every_image=True)
+    if selected.rejects:
+        logger.warning(f"{counted(len(selected.rejects), 'rows')} of the data set cannot be read: left out")
+    return selected.rows
 
 
 def _hashes(parts: Mapping[str, ImageExamples], knowledge: Knowledge, split: str) -> dict[str, str]:

@@ -56,9 +56,10 @@ def test_held_to_the_grammar_an_untrained_model_writes_triplets_alone(
 
 def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(untrained: GeneratorCheckpoint) -> None:
     parameter_texts = {
-        str(Generator(untrained, decoding).parameters) for decoding in (Decoding(), Decoding(2), Decoding(4, 9))
+        str(Generator(untrained, decoding).parameters)
+        for decoding in (Decoding(), Decoding(2), Decoding(4, 9), Decoding(token_reward=1.0))
     }
-    assert len(parameter_texts) == 3
+    assert len(parameter_texts) == 4
     assert Generator(untrained, Decoding(batch=2)).parameters == Generator(untrained).parameters
     impossible_options: tuple[dict[str, Any], ...] = (
         {"beams": 0},
@@ -66,6 +67,8 @@ def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(u
         {"max_new_tokens": 0},
         {"batch": 0},
         {"max_new_tokens": 5_000},
+        {"length_penalty": -1.0},
+        {"token_reward": 5.5},
     )
     for options in impossible_options:
         with pytest.raises(UsageError, match=next(iter(options))):

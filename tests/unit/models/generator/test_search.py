@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from kgp_models.generator.search import GROWTH, LEAVING, BeamLayer, most_probable
+from kgp_models.generator.transformers_search import generate_replies
 
 pytestmark = pytest.mark.slow
 
@@ -144,8 +145,10 @@ def test_a_grammar_holds_and_chances_are_those_of_the_model_without_it(beams: in
             assert log_probability == pytest.approx(float(logits.log_softmax(-1)[token]), abs=1e-4)
 
 
-@pytest.mark.parametrize("length_penalty", [0.0, 0.5, 1.0])
-def test_with_beams_enough_it_is_the_best_of_all_replies(length_penalty: float) -> None:
+@pytest.mark.parametrize(
+    ("length_penalty", "token_reward"), [(0.0, 0.0), (0.5, 0.0), (1.0, 0.0), (0.0, 1.5), (1.0, 1.5)]
+)
+def test_with_beams_enough_it_is_the_best_of_all_replies(length_penalty: float, token_reward: float) -> None:
     """An oracle that tries every reply of up to four of three tokens."""
     model = language("qwen2", 5)
     embeddings, mask = prompts(model, [5])
@@ -171,10 +174,50 @@ def test_with_beams_enough_it_is_the_best_of_all_replies(length_penalty: float) 
         ]
 
     options: Any = {"beams": 32, "max_new_tokens": 4, "end": END, "logits_filter": hold}
-    [best_reply] = most_probable(model, embeddings, mask, **options, length_penalty=length_penalty)
-    log_probability, tokens = max(replies([], 0.0), key=lambda reply: reply[0] / len(reply[1]) ** length_penalty)
+    [best_reply] = most_probable(
+        model, embeddings, mask, **options, length_penalty=length_penalty, token_reward=token_reward
+    )
+
+    def score(reply: tuple[float, list[int]]) -> float:
+        log_probability, tokens = reply
+        reward = token_reward * sum(token != END for token in tokens)
+        return (log_probability + reward) / float(len(tokens) ** length_penalty)
+
+    log_probability, tokens = max(replies([], 0.0), key=score)
     assert best_reply.tokens == tokens
     assert sum(best_reply.chances) == pytest.approx(log_probability, abs=1e-4)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_token_reward_lengthens_replies_and_is_no_part_of_their_probability(beams: int) -> None:
+    model = language("qwen2", 2, ends=3)
+    embeddings, mask = prompts(model, [6, 3, 8, 5])
+    options: dict[str, Any] = {"beams": beams, "max_new_tokens": 24, "end": END}
+    plain, rewarded = (most_probable(model, embeddings, mask, **options, token_reward=reward) for reward in (0.0, 2.0))
+    assert sum(len(reply.tokens) for reply in rewarded) > sum(len(reply.tokens) for reply in plain)
+    for row_index, reply in enumerate(rewarded):
+        words = model.get_input_embeddings()(torch.tensor(reply.tokens))
+        prompt = embeddings[row_index, mask[row_index].bool()]
+        with torch.no_grad():
+            logits = model(inputs_embeds=torch.cat([prompt, words])[None]).logits[0, len(prompt) - 1 : -1]
+        log_probabilities = logits.log_softmax(-1).gather(1, torch.tensor(reply.tokens)[:, None])[:, 0]
+        assert reply.chances == pytest.approx(log_probabilities.tolist(), abs=1e-4)
+
+
+def test_the_fallback_rewards_tokens_too() -> None:
+    model = language("qwen2", 2, ends=3)
+    embeddings, mask = prompts(model, [6, 3, 8, 5])
+    options: dict[str, Any] = {"max_new_tokens": 24, "end": END, "token_reward": 2.0}
+    greedy, fallback = (
+        search(model, embeddings, mask, beams=1, **options) for search in (most_probable, generate_replies)
+    )
+    assert [reply.tokens for reply in greedy] == [reply.tokens for reply in fallback]
+    for reply, other in zip(greedy, fallback, strict=True):
+        assert reply.chances == pytest.approx(other.chances, abs=1e-4)
+    options["token_reward"] = 0.0
+    plain = generate_replies(model, embeddings, mask, beams=3, **options)
+    rewarded = generate_replies(model, embeddings, mask, beams=3, **{**options, "token_reward": 2.0})
+    assert sum(len(reply.tokens) for reply in rewarded) > sum(len(reply.tokens) for reply in plain)
 
 
 def test_a_model_that_says_no_numbers_is_not_waited_for() -> None:

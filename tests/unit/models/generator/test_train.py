@@ -207,8 +207,8 @@ def test_the_model_card_says_what_is_reached_on_studies_held_out(
     for folder_name, figure_names in names_by_part.items():
         checkpoint = load_generator(tiny_generator_folder / folder_name)
         studies = work.validation(work.studies())
-        repeated_figures, penalty = validate(checkpoint, decoding, studies, [], work.same, no_progress)
-        assert penalty == checkpoint.length_penalty == 0.0
+        repeated_figures, search = validate(checkpoint, decoding, studies, [], work.same, no_progress)
+        assert search == (checkpoint.length_penalty, checkpoint.token_reward) == (0.0, 0.0)
         assert list(repeated_figures) == ["validation studies", *figure_names]
         assert repeated_figures["validation studies"] == len(work.validation(work.studies()))
         figures = checkpoint.about["figures"]
@@ -216,22 +216,26 @@ def test_the_model_card_says_what_is_reached_on_studies_held_out(
         assert {name: figures[name] for name in scores} == pytest.approx(scores, abs=0.05)  # half precision on disk
         card_text = (tiny_generator_folder / folder_name / "README.md").read_text(encoding="utf-8")
         assert f"| {figure_names[-1]} | {figures[figure_names[-1]]} |" in card_text
-    assert validate(checkpoint, decoding, [], [], work.same, no_progress) == ({}, 0.0)
+    assert validate(checkpoint, decoding, [], [], work.same, no_progress) == ({}, (0.0, 0.0))
 
 
-def test_the_length_penalty_that_is_best_on_validation_is_kept_with_the_model(
+def test_the_search_that_is_best_on_validation_is_kept_with_the_model(
     synthetic_studies_folder: Path, tmp_path: Path
 ) -> None:
     """With the F1 of each, that of reports which are not in the training, and on as many studies as were asked for."""
-    decoding = {"length_penalties": [0.0, 1.0, 2.0], "studies": 3, "beams": 2}
+    decoding = {"length_penalties": [0.0, 1.0], "token_rewards": [0.0, 0.5], "studies": 3, "beams": 2}
     work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path, decoding=decoding)
     train_stages(work, ["1"])
     checkpoint = load_generator(tmp_path / "llm-kg")
     figures = checkpoint.about["figures"]
     assert figures["validation studies"] == 3
-    by_penalty = {penalty: figures[f"validation F1, report, length penalty {penalty:g}"] for penalty in (0.0, 1.0, 2.0)}
-    assert checkpoint.length_penalty == max(by_penalty, key=lambda penalty: by_penalty[penalty])
-    assert figures["validation F1, report"] == max(by_penalty.values())
+    by_search = {
+        (penalty, reward): figures[f"validation F1, report, length penalty {penalty:g}{name}"]
+        for penalty in (0.0, 1.0)
+        for reward, name in ((0.0, ""), (0.5, ", token reward 0.5"))
+    }
+    assert (checkpoint.length_penalty, checkpoint.token_reward) == max(by_search, key=lambda search: by_search[search])
+    assert figures["validation F1, report"] == max(by_search.values())
     studies = work.validation(work.studies())
     repeated, _ = validate(checkpoint, DecodingSettings(studies=3), studies, studies[:1], work.same, no_progress)
     assert "validation F1, report, 2 reports not in training" in repeated

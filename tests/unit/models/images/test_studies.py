@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 pytest.importorskip("torch")
-from kgp_models.images.examples import Link
+from kgp_models.images.examples import ImageExamples, LabelledImage, Link
 from kgp_models.images.predict import _with_study_links
 from kgp_models.images.prediction import BY_ENCODER, BY_NEIGHBOURS, PredictedImage, PredictedLink
-from kgp_models.images.studies import MOST_IMAGES, combine_links, group_by_study
+from kgp_models.images.studies import MOST_IMAGES, combine_links, group_by_study, with_study_images
 from kgplatform.errors import InputError
 from kgplatform.generate.inputs import Input, inputs
 
@@ -90,3 +90,27 @@ def test_a_data_set_gives_all_images_of_a_study(tmp_path: Path) -> None:
     assert group_by_study(images) == [[0, 1], [2]]
     one_image = inputs(tmp_path, ids_by_path={}, with_reports=False, any_modality=True).rows
     assert [entry.path.name for entry in one_image if entry.path] == ["1_a.dcm.png"]
+
+
+def test_the_other_images_of_a_study_have_the_links_of_the_one_in_the_graph(tmp_path: Path) -> None:
+    for name in ("frontal.png", "lateral.png", "other.png"):
+        (tmp_path / name).touch()
+    frontal, other = (
+        LabelledImage(image_id, tmp_path / name, study, frozenset({link}), study=study)
+        for image_id, name, study, link in (("I1", "frontal.png", "1", EFFUSION), ("I2", "other.png", "2", NODULE))
+    )
+    study_images = [
+        Input("I1", tmp_path / "lateral.png", {"view": "Lateral"}),
+        Input("I1", tmp_path / "frontal.png", {"view": "Frontal"}),
+        Input("I1", tmp_path / "missing.png", {"view": "Lateral"}),
+        Input("I1", None, {}),
+        Input("I3", tmp_path / "held-out.png", {"view": "Frontal"}),
+    ]
+    extended = with_study_images(ImageExamples([frontal, other]), study_images).images
+    assert [(image.id, image.path.name, image.view) for image in extended] == [
+        ("I1", "frontal.png", "Frontal"),
+        ("I1 lateral.png", "lateral.png", "Lateral"),
+        ("I2", "other.png", ""),
+    ]
+    assert extended[1].links == frozenset({EFFUSION})
+    assert extended[1].subject == extended[0].subject, "so that both are in one part"
