@@ -109,7 +109,7 @@ def _check_wrong_input(kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path)
     options = ("--config", settings_path, "--out", tmp_path / "refused")
     too_rare = kgp("train", "images", *options, "--images", synthetic_studies_folder)
     assert too_rare.code == 1
-    assert "no link is that of 100,000 training images" in too_rare.err
+    assert "no link is that of 100,000 training studies" in too_rare.err
     elsewhere = kgp("train", "images", *options, "--images", tmp_path)
     assert elsewhere.code == 1
     assert "none of the graph's images is here" in elsewhere.err

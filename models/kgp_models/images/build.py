@@ -75,7 +75,7 @@ def train_image_model(
     links = parts[TRAIN].frequent_links(settings.least, settings.stances)
     if not links:
         hint = "Load more reports or images, or lower `least` in the settings."
-        raise InputError(f"no link is that of {settings.least:,} training images", hint)
+        raise InputError(f"no link is that of {settings.least:,} training studies", hint)
     if settings.pixels:
         backbone.picture = replace(backbone.picture, size=settings.pixels)
     claim(

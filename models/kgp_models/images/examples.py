@@ -78,8 +78,9 @@ class ImageExamples:
         return targets
 
     def frequent_links(self, least: int, stances: Sequence[str]) -> list[Link]:
-        """The links of these stances that at least so many images have, in order."""
-        counts = Counter(link for image in self.images for link in image.links if link.stance in stances)
+        """The links of these stances that at least so many studies have, in order; an image without one is one."""
+        pairs = {(image.dataset, image.study or image.id, link) for image in self.images for link in image.links}
+        counts = Counter(link for *_, link in pairs if link.stance in stances)
         return sorted(link for link, count in counts.items() if count >= least)
 
     def select(self, rows: Sequence[int]) -> ImageExamples:

@@ -34,7 +34,7 @@ class ImageSettings(YAMLSettings):
     stances: Texts = STANCES
     """Links of these stances are learnt."""
     least: PositiveInteger = 20
-    """Training images that have a link, at least, for it to be learnt."""
+    """Training studies that have a link, at least, for it to be learnt."""
     epochs: PositiveInteger = 12
     batch: PositiveInteger = 32
     learning_rate: PositiveNumber = 1e-3

@@ -86,3 +86,12 @@ def test_a_file_may_say_which_study_is_in_which_part() -> None:
         split_by_study(images, {"1": "train", "2": "test"})
     with pytest.raises(InputError, match="no image is of a study that the splits put into training"):
         split_by_study(images, {"1": "test"})
+
+
+def test_views_of_a_study_are_no_further_cases_of_a_finding() -> None:
+    link = Link("POSITIVE", CUIS[0], "effusion")
+    frontal = LabelledImage("I1", Path("1.png"), "s1", frozenset({link}), study="s1")
+    lateral = frontal._replace(id="I1 lateral.png", path=Path("lateral.png"))
+    other = LabelledImage("I2", Path("2.png"), "s2", frozenset({link}))
+    assert ImageExamples([frontal, lateral]).frequent_links(2, ["POSITIVE"]) == []
+    assert ImageExamples([frontal, lateral, other]).frequent_links(2, ["POSITIVE"]) == [link]

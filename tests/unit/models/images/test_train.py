@@ -121,7 +121,7 @@ def test_pictures_of_a_size_that_the_backbone_does_not_take_are_one_clear_error(
 
 def test_too_few_images_with_a_link_are_an_error(tmp_path: Path) -> None:
     images = parts(tmp_path / "images")
-    with pytest.raises(InputError, match="no link is that of 4,000 training images"):
+    with pytest.raises(InputError, match="no link is that of 4,000 training studies"):
         build.train_image_model(
             replace(world.SETTINGS, least=4_000), world.tiny_backbone(), "small", images, tmp_path / "work", 3
         )
