@@ -210,9 +210,8 @@ def _train_retrieval(build: Build) -> None:
     parts = pair_parts(read.pairs, read_splits(build.studies / "splits.csv"))
     pairs_path = build.out / "pairs.parquet"
     PairSet(parts, "openi", build.studies, build.images, "report").write(pairs_path)
-    document = yaml.safe_load((SETTINGS / "retrieval.yaml").read_text(encoding="utf-8"))
-    path = build.out / "retrieval.yaml"
-    path.write_text(yaml.safe_dump({**document, "backbone": "images:encoder"}), encoding="utf-8")
+    path = build.out / "retrieval.yaml"  # its backbone is a folder next to it
+    path.write_text((SETTINGS / "retrieval.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     train_retrieval(path, pairs_path, build.out / "retrieval", epochs=build.epochs, progress=progress)
 
 

@@ -47,19 +47,22 @@ SETTINGS = FOLDER / "settings"
 RESULTS = FOLDER / "results"
 BUILD = record.ROOT / "build" / "retrieval"
 METHODS = ("backbone", "fashionklip", "knowledgeclip")
+STANCES = "stances"  # the backbone with a text tower that reads stances, of an image encoder alone
 CONTROLS: tuple[CellGraph, ...] = ("empty", "shuffled")
 ABLATION: tuple[CellGraph, ...] = ("no-stance",)
 FIRST_SEED = 42
 
 
-def retrieval_cells(methods: str, controls: bool, ablation: bool = False) -> Iterator[Cell]:
-    """The cells asked for. Raises `UsageError`."""
+def retrieval_cells(
+    methods: str, controls: bool, ablation: bool = False, *, reads_stances: bool = False
+) -> Iterator[Cell]:
+    """The cells asked for; with `reads_stances`, all of them are one more. Raises `UsageError`."""
     graphs: tuple[CellGraph, ...] = ("full", *(CONTROLS if controls else ()), *(ABLATION if ablation else ()))
-    method_names = METHODS if methods == "all" else methods.split(",")
-    for method_name in method_names:
-        if method_name not in METHODS:
-            raise UsageError(f"there is no method {method_name}", f"Methods: all, {', '.join(METHODS)}.")
-        for graph in graphs if method_name != "backbone" else graphs[:1]:
+    known_methods = (*METHODS, STANCES) if reads_stances else METHODS
+    for method_name in known_methods if methods == "all" else methods.split(","):
+        if method_name not in known_methods:
+            raise UsageError(f"there is no method {method_name}", f"Methods: all, {', '.join(known_methods)}.")
+        for graph in graphs if method_name not in ("backbone", STANCES) else graphs[:1]:
             yield Cell(method_name, graph)
 
 
@@ -131,6 +134,8 @@ def retrieval_run_hash(settings: Any, data: retrieval_data.RetrievalData) -> str
     the backbone's training, to the last bit (a test holds it), and are not done again.
     """
     settings_document = {**settings.as_dict(), "backbone": backbone_identity(settings.backbone)}
+    if not settings.stances:
+        settings_document.pop("stances")  # so that runs from before the setting stay
     is_plain = settings.method == "backbone" or settings.graph == "empty"
     if is_plain:
         settings_document = {**settings_document, "method": "backbone", "graph": "", "fashion": {}, "knowledge": {}}
@@ -185,7 +190,10 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
     result_name = f"retrieval_{data_kind}_{backbone_name(arguments.backbone)}_{arguments.protocol}"
     results_path = arguments.results / f"{result_name}.json"
     if not arguments.table:
-        requested_cells = list(retrieval_cells(arguments.methods, arguments.controls, arguments.ablation))
+        reads_stances = TowerSpec.parse(arguments.backbone).kind == "images"
+        requested_cells = list(
+            retrieval_cells(arguments.methods, arguments.controls, arguments.ablation, reads_stances=reads_stances)
+        )
         build_folder = arguments.build / data_kind
         data = (
             retrieval_data.phantom_retrieval_data(build_folder, arguments.protocol, *arguments.studies)

@@ -15,7 +15,12 @@ from kgplatform.datasets.pair_metrics import KS, paired_bootstrap
 
 COMPARED = ("R@10", "R@100", "P@10", "RR")  # figures that are kept query by query
 PAPER_COLUMNS = ("P@10", "P@20", "P@100", "R@10", "R@20", "R@100")
-TITLES = {"backbone": "backbone, fine-tuned", "fashionklip": "+ FashionKLIP", "knowledgeclip": "+ KnowledgeCLIP"}
+TITLES = {
+    "backbone": "backbone, fine-tuned",
+    "fashionklip": "+ FashionKLIP",
+    "knowledgeclip": "+ KnowledgeCLIP",
+    "stances": "+ stances of the text",
+}
 CONTROLS = {"empty": "empty graph", "shuffled": "shuffled graph", "no-stance": "without stance"}
 
 # MedMKG's Table 3, in %: OpenI, then MIMIC-CXR, the columns of PAPER_COLUMNS each.

@@ -15,6 +15,27 @@ from kgplatform.construct.stance import rules
 from kgplatform.datasets.knowledge import STANCES, Knowledge
 
 
+class MentionFinder:
+    """Finds concepts by `names`, pairs of CUI and name, by the names in the files of `lexicon`, and with `own_words` by
+    those of the platform.
+    """
+
+    def __init__(
+        self, names: Iterable[tuple[str, str]], lexicon: Sequence[Path] = (), *, own_words: bool = False
+    ) -> None:
+        settings = ConstructionSettings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
+        concepts = [Concept(cui, name, types_by_name(name), 1.0) for cui, name in names]
+        all_names = Lexicon([*concepts, *settings_concepts(settings)], one_per_meaning=False)
+        self._tagger = build_tagger("dictionary", all_names)
+        self._judge = rules()
+        self.identity = f"{all_names.sha256()} {self._judge.name}"  # of what is found
+
+    def edges(self, text: str) -> set[tuple[str, str]]:
+        """The concepts that a text mentions, by CUI, with their stances."""
+        annotation = annotate(Report("text", "", {"findings": text}), self._tagger, self._judge)
+        return {(concept.cui, stance.value) for concept, stance in annotation.edges}
+
+
 def find_mentions(
     texts: Sequence[str],
     knowledge: Knowledge,
@@ -24,26 +45,15 @@ def find_mentions(
 ) -> list[list[tuple[int, int]]]:
     """For each text, the concepts that it mentions and their stances, as places in `knowledge.concepts` and `STANCES`.
 
-    They are found by the graph's names, and by those of the files of `lexicon` and, with `own_words`, of the platform.
+    They are found by the graph's names, and as `MentionFinder` finds them.
     """
     concept_indices = {cui: position for position, cui in enumerate(knowledge.cuis)}
-    settings = ConstructionSettings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
-    tagger = build_tagger(
-        "dictionary", Lexicon([*_names(knowledge), *settings_concepts(settings)], one_per_meaning=False)
-    )
-    judge = rules()
-    text_mentions = []
-    for position, report_text in enumerate(texts):
-        annotation = annotate(Report(str(position), "", {"findings": report_text}), tagger, judge)
-        stated_edges = {(concept.cui, stance.value) for concept, stance in annotation.edges}
-        text_mentions.append(
-            sorted(
-                (concept_indices[cui], STANCES.index(stance)) for cui, stance in stated_edges if cui in concept_indices
-            )
+    finder = MentionFinder(zip(knowledge.cuis, knowledge.concepts, strict=True), lexicon, own_words=own_words)
+    return [
+        sorted(
+            (concept_indices[cui], STANCES.index(stance))
+            for cui, stance in finder.edges(report_text)
+            if cui in concept_indices
         )
-    return text_mentions
-
-
-def _names(knowledge: Knowledge) -> Iterable[Concept]:
-    for cui, concept_name in zip(knowledge.cuis, knowledge.concepts, strict=True):
-        yield Concept(cui, concept_name, types_by_name(concept_name), 1.0)
+        for report_text in texts
+    ]

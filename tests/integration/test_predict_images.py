@@ -114,7 +114,9 @@ def _check_wrong_input(kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path)
     assert elsewhere.code == 1
     assert "none of the graph's images is here" in elsewhere.err
     pictures = tmp_path / "pictures alone"
-    shutil.copytree(synthetic_studies_folder / "images", pictures / "images")
+    picture_path = pictures / image_path.relative_to(synthetic_studies_folder)
+    picture_path.parent.mkdir(parents=True)
+    shutil.copy(image_path, picture_path)
     no_data_set = kgp("train", "images", *options, "--images", pictures, "--every-image")
     assert no_data_set.code == 1
     assert "no data set that states the images of a study" in no_data_set.err

@@ -28,7 +28,7 @@ from kgp_models.images.model import ImageModel, LinkClassifier
 from kgp_models.images.projection import projecting_head
 from kgp_models.images.settings import ImageSettings
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
-from kgp_models.towers.backbone import WIDTH, Backbone, Picture
+from kgp_models.towers.backbone import WIDTH, Backbone, LinkShares, Picture
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import require_finite, save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
@@ -229,6 +229,8 @@ def load_backbone(folder: Path) -> Backbone:
     backbone.trained_on = trained.trained_on
     reference = ReferenceVectors.load(folder, trained.description)
     backbone.reference = None if reference is None else reference.projected(projection)
+    links = [(str(stance), str(cui), str(name)) for stance, cui, name in trained.description["links"]]
+    backbone.link_shares = LinkShares(links, torch.tensor(trained.description["shares"], dtype=torch.float32))
     return backbone
 
 

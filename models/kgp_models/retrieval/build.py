@@ -30,6 +30,7 @@ from kgp_models.towers.backbones import open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.towers.spec import TowerSpec
+from kgp_models.towers.stances import read_stances
 from kgp_models.training.reference_vectors import SAMPLE, ReferenceVectors
 from kgp_models.training.training_state import claim
 from kgplatform import trained_on as provenance
@@ -169,7 +170,10 @@ def _initial_backbone(settings: RetrievalSettings, texts: Sequence[str], seed: i
         return backbone.train(), tokenizer
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of heads
-        return open_backbone(str(TowerSpec.parse(spec).below(base)), frozen=settings.frozen), None
+        backbone = open_backbone(str(TowerSpec.parse(spec).below(base)), frozen=settings.frozen)
+        if settings.stances:
+            read_stances(backbone)
+        return backbone, None
 
 
 def _training_graph(

@@ -23,6 +23,7 @@ from kgp_models.towers.backbones import KINDS, open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.towers.spec import TowerSpec
+from kgp_models.towers.stances import read_stances
 from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
 from kgp_models.training.reference_vectors import ReferenceVectors
@@ -118,6 +119,8 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
         # A relative path starts in the model's folder.
         tower_spec = TowerSpec.parse(description["backbone"]).below(folder)
         backbone = open_backbone(base or str(tower_spec), frozen=settings.frozen)
+        if settings.stances:
+            read_stances(backbone)
     try:
         saved_weights = load_file(folder / WEIGHTS)
         model_weights = backbone.state_dict()

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from kgp_models.retrieval.fashionklip import FashionSettings
 from kgp_models.retrieval.knowledgeclip import KnowledgeSettings
 from kgp_models.towers.small_backbone import SmallSizes
+from kgp_models.towers.spec import TowerSpec
 from kgplatform.errors import InputError
 from kgplatform.yaml_settings import (
     Flag,
@@ -51,6 +52,8 @@ class RetrievalSettings(YAMLSettings):
     backbone: Text = "small"
     frozen: Flag = False
     """Whether the backbone's towers are frozen."""
+    stances: Flag = False
+    """Whether the links that construction reads in a text are read next to its words; for images:FOLDER alone."""
     method: Literal["backbone", "fashionklip", "knowledgeclip"] = "backbone"
     graph: Literal["full", "empty", "shuffled", "no-stance"] = "full"
     """How the method reads the graph."""
@@ -61,6 +64,8 @@ class RetrievalSettings(YAMLSettings):
 
     def check(self) -> None:
         """Raise `InputError` for values that do not go together."""
+        if self.stances and TowerSpec.parse(self.backbone).kind != "images":
+            raise InputError("stances goes with a backbone images:FOLDER alone", "Leave it out, or train an encoder.")
         if self.small.pixels % 32 or self.small.hidden % self.small.heads:
             raise InputError(
                 "small.pixels is not a multiple of 32, or small.hidden not a multiple of small.heads", "It must be."

@@ -8,7 +8,7 @@ its heads are trained.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from kgp_models.towers.tokens import Tokenize, Tokens
+from kgp_models.towers.tokens import STANCES, Tokenize, Tokens
 from kgp_models.training.reference_vectors import ReferenceVectors
 from kgplatform import radiograph
 from kgplatform.trained_on import TrainedOn
@@ -30,6 +30,14 @@ MAX_TOKENS: Final = 77  # tokens of a text in retrieval (ibidem)
 TEMPERATURE: Final = 0.07  # at the start, as CLIP's
 MAX_SCALE: Final = 100.0  # of the scale, as CLIP's
 ALIKE: Final = 16  # texts of like length that go through a tower together
+
+
+@dataclass(frozen=True, eq=False)
+class LinkShares:
+    """Links as (stance, CUI, name of the concept), and the share of the training images that have each, (links,)."""
+
+    links: Sequence[tuple[str, str, str]]
+    shares: Tensor
 
 
 @dataclass(frozen=True)
@@ -84,11 +92,13 @@ class Backbone(nn.Module):
         self.kind = kind
         self.trained_on: TrainedOn = ()  # of a new one nothing yet
         self.reference: ReferenceVectors | None = None  # of the training's images, in the common space
+        self.link_shares: LinkShares | None = None  # what the image tower was trained to tell
         self.frozen = frozen
         self.picture = picture
         self.tokens = tokens
         self.image_tower, self.text_tower = image_tower, text_tower
-        self.image_head, self.text_head = (_head(width, trained=not frozen) for width in widths)
+        self.image_head, self.text_head = (new_head(width, trained=not frozen) for width in widths)
+        self.text_width = widths[1]
         self.log_scale = nn.Parameter(torch.tensor(math.log(1.0 / TEMPERATURE)))
         if frozen:
             for tower in (image_tower, text_tower):
@@ -128,7 +138,9 @@ class Backbone(nn.Module):
         feature_parts = [
             self.text_tower(
                 **{
-                    input_name: input_tensor[batch_rows, : int(text_lengths[batch_rows].max())]
+                    input_name: input_tensor[batch_rows]
+                    if input_name == STANCES
+                    else input_tensor[batch_rows, : int(text_lengths[batch_rows].max())]
                     for input_name, input_tensor in tokens.items()
                 }
             )
@@ -174,7 +186,8 @@ def _spread(tower: nn.Module, *inputs: Tensor, **named_inputs: Tensor) -> tuple[
     return spread_vectors
 
 
-def _head(width: int, *, trained: bool) -> nn.Module:
+def new_head(width: int, *, trained: bool) -> nn.Module:
+    """What brings a tower's vectors to the common space; the identity where they are trained in it themselves."""
     if width == WIDTH and trained:
         return nn.Identity()
     linear_head = nn.Linear(width, WIDTH)

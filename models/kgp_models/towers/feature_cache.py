@@ -19,7 +19,7 @@ from kgplatform.files import atomic_file
 @lru_cache(maxsize=4)
 def identity(backbone: Backbone) -> str:
     """A hash of a backbone's towers, computed once: they are frozen. Heads are not read and may be new each time."""
-    digest = hashlib.sha256(backbone.kind.encode())
+    digest = hashlib.sha256((backbone.kind + getattr(backbone.text_tower, "reading", "")).encode())
     for tower in (backbone.image_tower, backbone.text_tower):
         for weight_name, weight in sorted(tower.state_dict().items()):
             digest.update(weight_name.encode() + weight.detach().cpu().contiguous().numpy().tobytes())

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Tokens = Mapping[str, Tensor]  # each (B, T)
+Tokens = Mapping[str, Tensor]  # each (B, T), but for `STANCES`
+STANCES: Final = "stances"  # which links a text states, (B, links), where a text tower reads them
 
 _WORD: Final = re.compile(r"\S+\s*")
 

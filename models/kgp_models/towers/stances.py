@@ -1,0 +1,78 @@
+"""Which links a text states, next to its vector: the vectors of "effusion" and "no effusion" are much alike, while
+construction tells them apart. A backbone whose image tower was trained on links (`kgp train images`) can read the same
+links in a text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kgp_models.towers.backbone import Backbone, new_head
+from kgp_models.towers.tokens import STANCES, Tokens
+from kgplatform.datasets.mentions import MentionFinder
+from kgplatform.errors import InputError
+
+LEAST_DEVIATION: Final = 0.05  # so that a rare link does not outweigh all others
+
+
+class LinkReader:
+    """Which links a text states: texts to (B, links), 1 or 0."""
+
+    def __init__(self, links: Sequence[tuple[str, str, str]]) -> None:
+        self._columns = {(cui, stance): column for column, (stance, cui, _) in enumerate(links)}
+        names = {cui: name for _, cui, name in links}
+        self._finder = MentionFinder(names.items(), own_words=True)
+        described = repr((list(links), self._finder.identity))
+        self.sha256 = hashlib.sha256(described.encode()).hexdigest()
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """The links of texts."""
+        stated = torch.zeros(len(texts), len(self._columns))
+        for row, text in enumerate(texts):
+            columns = [self._columns[edge] for edge in self._finder.edges(text) if edge in self._columns]
+            stated[row, columns] = 1.0
+        return stated
+
+
+class StanceText(nn.Module):
+    """A text tower's vectors and the links that the texts state, each of length 1, (B, width + links)."""
+
+    def __init__(self, tower: nn.Module, shares: Tensor, reading: str) -> None:
+        """`shares` are of the training images, (links,); `reading` is the hash of how links are read."""
+        super().__init__()
+        self.tower = tower
+        self.reading = reading
+        self.shares: Tensor
+        self.register_buffer("shares", shares.clone())
+
+    def forward(self, stances: Tensor, **tokens: Tensor) -> Tensor:
+        """The vectors of texts; `stances` (B, links) are 1 where a link is stated."""
+        deviations = (self.shares * (1.0 - self.shares)).sqrt().clamp(min=LEAST_DEVIATION)
+        unusual = functional.normalize((stances - self.shares) / deviations, dim=-1)
+        return torch.cat([functional.normalize(self.tower(**tokens).float(), dim=-1), unusual], dim=-1)
+
+
+def read_stances(backbone: Backbone) -> None:
+    """Let the text tower of a backbone read stances, too; its head is new. Raises `InputError` where its image tower
+    was not trained on links.
+    """
+    if backbone.link_shares is None:
+        hint = "Leave out stances, or take an image encoder of `kgp train images`: images:FOLDER."
+        raise InputError(f"the backbone {backbone.kind} was not trained on stances", hint)
+    reader = LinkReader(backbone.link_shares.links)
+    tokens = backbone.tokens
+
+    def encode(texts: Sequence[str]) -> Tokens:
+        return {**tokens(texts), STANCES: reader(texts)}
+
+    backbone.tokens = replace(tokens, encode=encode)
+    text_width = backbone.text_width + len(backbone.link_shares.links)
+    backbone.text_tower = StanceText(backbone.text_tower, backbone.link_shares.shares, reader.sha256).eval()
+    backbone.text_head, backbone.text_width = new_head(text_width, trained=not backbone.frozen), text_width
