@@ -29,6 +29,32 @@ QuestionImages = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where the questions' images are, if not in the data set's folder.")
 ]
 
+ImageFolder = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="The folder that the image paths of the graph are relative to.",
+    ),
+]
+Splits = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Split as a file says: a table of study and split, or annotation.json.",
+    ),
+]
+EveryImage = Annotated[
+    bool,
+    typer.Option(
+        "--every-image",
+        help="Also train on the other images of the graph's studies, as lateral ones; --images is then a data set.",
+    ),
+]
+
 app = typer.Typer(no_args_is_help=True, help="Train models.")
 
 
@@ -156,34 +182,12 @@ def train_images_command(
     config: Annotated[
         Path, typer.Option(metavar="YAML", help="Settings, such as benchmarks/images/settings/offline.yaml.")
     ],
-    images: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="The folder that the image paths of the graph are relative to.",
-        ),
-    ],
+    images: ImageFolder,
     out: Annotated[
         Path, typer.Option(help="The model folder. An unfinished training continues; a finished one is not repeated.")
     ],
-    splits: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Split as a file says: a table of study and split, or annotation.json.",
-        ),
-    ] = None,
-    every_image: Annotated[
-        bool,
-        typer.Option(
-            "--every-image",
-            help="Also train on the other images of the graph's studies, as lateral ones; --images is then a data set.",
-        ),
-    ] = False,
+    splits: Splits = None,
+    every_image: EveryImage = False,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the split, initial values and the order.")] = 42,
     epochs: Epochs = None,
     as_json: Json = False,
