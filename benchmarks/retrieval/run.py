@@ -6,8 +6,10 @@
     python -m benchmarks.retrieval.run --table                      # train nothing, write the tables again
 
 A cell is a method with a graph: the backbone fine-tuned on pairs; FashionKLIP and KnowledgeCLIP with the whole graph,
-with the controls, an empty and a shuffled one, and with `--ablation` also with one without stances. Its settings are in
-`benchmarks/retrieval/settings/SETTINGS/METHOD.yaml`: `small` and `offline` for these backbones, `paper` for others.
+with the controls, an empty and a shuffled one, and with `--ablation` also with one without stances; and for an image
+encoder (`images:FOLDER`) the backbone with a text tower that reads stances. Its settings are in
+`benchmarks/retrieval/settings/SETTINGS/METHOD.yaml`: `small` and `offline` for these backbones (`offline` for image
+encoders, too), `paper` for others.
 A finished run is in `benchmarks/retrieval/results/retrieval_DATA_BACKBONE_PROTOCOL.json` and is not done again; an
 interrupted one goes on from its last epoch, in `build/retrieval`. `--jobs` trainings run next to each other, a core
 each.
@@ -258,7 +260,7 @@ def main() -> int:
     """Read the arguments and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="phantom", help="phantom, openi, or a file of `kgp pairs`")
-    parser.add_argument("--backbone", default="small", help="small, offline, clip:FOLDER or open-clip:FOLDER")
+    parser.add_argument("--backbone", default="small", help="small, offline, images:FOLDER, clip:FOLDER …")
     parser.add_argument("--methods", default="all", help="all, or names with commas between them")
     parser.add_argument("--seeds", type=int, default=3, help=f"how many, from {FIRST_SEED}")
     parser.add_argument("--protocol", default="subject", choices=[*sorted(pairs.PROTOCOLS), retrieval_data.R2GEN])

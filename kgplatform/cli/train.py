@@ -11,7 +11,7 @@ import typer
 
 from kgplatform import plugins
 from kgplatform.cli.output import Json, echo, emit_json, format_table, progress
-from kgplatform.cli.vqa import GraphImages
+from kgplatform.cli.vqa import GRAPH_IMAGES, GraphImages
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -29,15 +29,6 @@ QuestionImages = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where the questions' images are, if not in the data set's folder.")
 ]
 
-ImageFolder = Annotated[
-    Path,
-    typer.Option(
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="The folder that the image paths of the graph are relative to.",
-    ),
-]
 Splits = Annotated[
     Path | None,
     typer.Option(
@@ -182,7 +173,7 @@ def train_images_command(
     config: Annotated[
         Path, typer.Option(metavar="YAML", help="Settings, such as benchmarks/images/settings/offline.yaml.")
     ],
-    images: ImageFolder,
+    images: Annotated[Path, GRAPH_IMAGES],
     out: Annotated[
         Path, typer.Option(help="The model folder. An unfinished training continues; a finished one is not repeated.")
     ],

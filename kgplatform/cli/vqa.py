@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -88,15 +88,10 @@ ModelFolder = Annotated[
 BackboneFolder = Annotated[
     str | None, typer.Option(metavar="KIND:FOLDER", help="Where its backbone is, if it has moved.")
 ]
-GraphImages = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="The folder that the image paths of the graph are relative to.",
-    ),
-]
+GRAPH_IMAGES: Final = typer.Option(
+    metavar="DIR", exists=True, file_okay=False, help="The folder that the image paths of the graph are relative to."
+)
+GraphImages = Annotated[Path | None, GRAPH_IMAGES]
 OwnWordsOrTrained = Annotated[
     bool | None,
     typer.Option(

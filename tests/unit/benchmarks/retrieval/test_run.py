@@ -140,6 +140,11 @@ def test_a_run_is_named_by_all_that_decides_it() -> None:
     assert name("backbone") == cell_hashes["backbone"]
     with pytest.raises(UsageError, match="there is no method clip"):
         list(benchmark.retrieval_cells("clip", controls=True))
+    with pytest.raises(UsageError, match="no method stances"):
+        list(benchmark.retrieval_cells("stances", controls=True))
+    assert [cell.name for cell in benchmark.retrieval_cells("stances", controls=True, reads_stances=True)] == [
+        "stances"
+    ]
     assert json.loads(json.dumps(cell_hashes)) == cell_hashes
 
 
