@@ -163,7 +163,8 @@ class GeneratorSettings(YAMLSettings):
     max_length: PositiveInteger = 1024
     """Tokens of prompt and answer."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 on a GPU, float32 elsewhere."""
+    """Of the products in training. auto: bfloat16 on a GPU and, for a language model that is not small, on processors
+    with AMX; float32 elsewhere."""
     seed: NaturalInteger = 42
 
     def check(self) -> None:

@@ -43,7 +43,7 @@ from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
 from kgp_models.training.loss_progress import LossProgress
 from kgp_models.training.memory import keep_freed_memory
-from kgp_models.training.precision import has_fast_bfloat16
+from kgp_models.training.precision import has_fast_bfloat16, is_bfloat16_faster
 from kgp_models.training.reference_vectors import ReferenceVectors
 from kgp_models.training.training_state import claim
 from kgplatform.construct.lexicon import Concept, Lexicon
@@ -76,8 +76,11 @@ class Work:
 
     @property
     def bfloat16(self) -> bool:
-        """Whether the language model is trained in mixed precision."""
-        return self.settings.dtype == "bfloat16" or (self.settings.dtype == "auto" and self.device == "cuda")
+        """Whether the language model is trained in mixed precision. Our own is too small to gain by it on a CPU."""
+        if self.settings.dtype != "auto":
+            return self.settings.dtype == "bfloat16"
+        is_large = self.device == "cuda" or self.settings.language_model != SMALL
+        return is_large and is_bfloat16_faster(self.device)
 
     def stage_folder(self, stage: str) -> Path:
         """The folder of a stage."""

@@ -23,6 +23,7 @@ from kgp_models.towers.small_vision import SIZE, WIDTH, SmallVision
 from kgp_models.towers.vision import Vision, small
 from kgp_models.training.augmentation import varied
 from kgp_models.training.loss_progress import LossProgress
+from kgp_models.training.precision import is_bfloat16_faster
 from kgp_models.training.training_state import TrainingState
 from kgplatform.errors import InputError
 from kgplatform.interrupt import checkpoints
@@ -91,7 +92,7 @@ def train_vision(
             batch_order = torch.split(torch.randperm(len(studies), generator=rng), settings.vision_batch)
             for batch_rows in training_state.epoch(batch_order, checkpoint_clock, rng, step_progress):
                 pixels = varied(grey_images[batch_rows], rng).to(device, memory_format=torch.channels_last)
-                with torch.autocast(device, torch.bfloat16, enabled=_bfloat16_is_quick(device)):
+                with torch.autocast(device, torch.bfloat16, enabled=is_bfloat16_faster(device)):
                     logits = network(pixels)
                 loss = nn.functional.binary_cross_entropy_with_logits(
                     logits.float(), label_targets[batch_rows].to(device)
@@ -139,8 +140,3 @@ def readable_pixels(
         if 2 * len(problems) > image_total:
             raise InputError(problem_text, "Check data.images.")
         logger.warning(f"{problem_text}; they are left out")
-
-
-def _bfloat16_is_quick(device: str) -> bool:
-    """Whether convolutions are several times as fast in bfloat16: on a GPU, and on processors with AMX."""
-    return device != "cpu" or bool(torch.cpu._is_amx_tile_supported())

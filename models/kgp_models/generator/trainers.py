@@ -83,7 +83,12 @@ def run_trainer(trainer: Any, stage_folder: Path) -> dict[str, Any]:
             steps = f"step {train_output.global_step:,} of {trainer.state.max_steps:,}"
             raise Stopped(f"stopped {stage_folder.name} after {steps}, saved in {stage_folder / 'work'}")
     device_name = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {"steps": train_output.global_step, **_totals(trainer.state.log_history), "device": device_name}
+    return {
+        "steps": train_output.global_step,
+        **_totals(trainer.state.log_history),
+        "device": device_name,
+        "precision": "bfloat16" if trainer.args.bf16 else "float32",
+    }
 
 
 def _totals(log_history: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -363,3 +363,22 @@ def test_work_knows_its_device(tmp_path: Path) -> None:
     work = Work(generators.tiny_generator_settings(), tmp_path, tmp_path)
     assert work.device in ("cpu", "cuda")
     assert work.bfloat16 == (work.device == "cuda")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "language_model", "is_faster", "expected"),
+    [
+        ("auto", "smollm2", True, True),
+        ("auto", "smollm2", False, False),
+        ("auto", "small", True, False),
+        ("float32", "smollm2", True, False),
+        ("bfloat16", "small", False, True),
+    ],
+)
+def test_a_pretrained_language_model_is_trained_in_bfloat16_where_that_is_faster(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dtype: str, language_model: str, is_faster: bool, expected: bool
+) -> None:
+    monkeypatch.setattr(Work, "device", "cpu")
+    monkeypatch.setattr("kgp_models.generator.train.is_bfloat16_faster", lambda device: is_faster)
+    settings = replace(generators.tiny_generator_settings(), dtype=dtype, language_model=language_model)
+    assert Work(settings, tmp_path, tmp_path).bfloat16 is expected
