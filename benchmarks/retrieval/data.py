@@ -9,7 +9,7 @@ from pathlib import Path
 
 import kgplatform
 from benchmarks.harness.own_graph import own_graph, prepare_studies
-from benchmarks.images.data import FRONTAL, TRAIN, r2gen_parts
+from benchmarks.images.data import FRONTAL, TRAIN, VALIDATION, r2gen_parts
 from kgp_loaders.openi import PROJECTIONS, REPORTS
 from kgplatform.cli.output import note
 from kgplatform.datasets import graph_studies, pairs
@@ -27,13 +27,16 @@ PAIRS_SEED = 12  # other subjects; seeds 11 and 23 were used while settings were
 
 @dataclass(frozen=True)
 class RetrievalData:
-    """Pairs, the graph, where its images lie, and what names concepts in reports."""
+    """Pairs, the graph, where its images lie, what names concepts in reports, and whether the test's texts look among
+    the validation part's images, too.
+    """
 
     name: str
     pairs: PairSet
     knowledge: Knowledge
     images: Path
     lexicon: Sequence[Path]
+    among_valid: bool = False
 
 
 def phantom_retrieval_data(build: Path, protocol: str, graph_study_count: int, pair_study_count: int) -> RetrievalData:
@@ -62,9 +65,8 @@ def phantom_retrieval_data(build: Path, protocol: str, graph_study_count: int, p
 def openi_retrieval_data(build: Path, data: Path, protocol: str) -> RetrievalData:
     """OpenI's radiographs and reports, and the graph that construction reads from the training part's reports alone.
 
-    `protocol` r2gen: a tenth of R2Gen's training studies is the validation part, the test part are the frontal
-    radiographs of the studies of `openi_xray` that are not in its training, as of an encoder that was trained there;
-    others are those of `kgp pairs`.
+    `protocol` r2gen: training and validation are R2Gen's; the texts of the studies of `openi_xray` that are in neither
+    look among their frontal radiographs and those of validation. Others are those of `kgp pairs`.
     """
     folder = data / "openi_xray"
     all_pairs = pairs.read_pairs("openi", folder).pairs
@@ -80,18 +82,19 @@ def openi_retrieval_data(build: Path, data: Path, protocol: str) -> RetrievalDat
         note(f"graph: run {constructed.report.run}, of {len(studies):,} training studies")
         knowledge = read_knowledge(graph)
     pair_set = PairSet(parts, "openi", folder, None, protocol)
-    return RetrievalData("openi", pair_set, knowledge, folder / "images", [])
+    return RetrievalData("openi", pair_set, knowledge, folder / "images", [], among_valid=protocol == R2GEN)
 
 
 def r2gen_pairs(all_pairs: Sequence[Pair], part_by_study: Mapping[str, str]) -> dict[str, list[Pair]]:
-    """The pairs by part: nine tenths of the studies of R2Gen's training part train, the others validate; the frontal
-    radiographs of all other studies are the test.
+    """The pairs by R2Gen's parts: all of its training part, the frontal ones of its validation part, and for the test
+    those of all studies that it does not use. The validation is of studies that an image encoder was not trained on:
+    with others, training would stop by what that has learnt by heart.
     """
-    split = pairs.partition_pairs([pair for pair in all_pairs if part_by_study.get(pair.study) == TRAIN], "report")
+    frontal = [pair for pair in all_pairs if pair.view == FRONTAL]
     return {
-        "train": split["train"] + split["test"],
-        "valid": split["valid"],
-        "test": [pair for pair in all_pairs if part_by_study.get(pair.study) != TRAIN and pair.view == FRONTAL],
+        "train": [pair for pair in all_pairs if part_by_study.get(pair.study) == TRAIN],
+        "valid": [pair for pair in frontal if part_by_study.get(pair.study) == VALIDATION],
+        "test": [pair for pair in frontal if pair.study not in part_by_study],
     }
 
 

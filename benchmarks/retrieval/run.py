@@ -94,7 +94,13 @@ def _run_cell(
     torch.set_num_threads(1)
     settings = retrieval_cell_settings(cell, backbone, epochs)
     inputs = models.RetrievalInputs(
-        data.pairs.parts, data.knowledge, data.images, data.lexicon, build / "pictures", silent_progress
+        data.pairs.parts,
+        data.knowledge,
+        data.images,
+        data.lexicon,
+        build / "pictures",
+        silent_progress,
+        data.among_valid,
     )
     start_time = time.monotonic()
     folder = build / "runs" / f"{cell.name}-{seed}-{retrieval_run_hash(settings, data)}"
@@ -142,7 +148,8 @@ def retrieval_run_hash(settings: Any, data: retrieval_data.RetrievalData) -> str
     if is_plain:
         settings_document = {**settings_document, "method": "backbone", "graph": "", "fashion": {}, "knowledge": {}}
     graph_sha256 = "" if is_plain else data.knowledge.sha256
-    identity_text = json.dumps([settings_document, data.pairs.sha256, graph_sha256], sort_keys=True)
+    among = ["valid"] if data.among_valid else []
+    identity_text = json.dumps([settings_document, data.pairs.sha256, graph_sha256, *among], sort_keys=True)
     return hashlib.sha256(identity_text.encode()).hexdigest()[:16]
 
 
@@ -159,14 +166,16 @@ def _describe_data(data: retrieval_data.RetrievalData, backbone: str, protocol: 
     popularity_scores = metrics.popularity(
         [training_counts.get(report_text, 0) for report_text in test_texts], groups, text_groups
     )
+    others = data.pairs.parts["valid"] if data.among_valid else []
     chance_scores = {
-        "text_to_image": metrics.chance(text_groups, groups),
+        "text_to_image": metrics.chance(text_groups, pairs.gallery_groups(test_pairs, others)),
         "image_to_text": metrics.chance(groups, text_groups),
     }
     return {
         "data": data.name,
         "backbone": backbone_name(backbone),
         "protocol": protocol,
+        "further images": len(others),
         "pairs": {
             "sha256": data.pairs.sha256,
             "sizes": {part_name: len(part_pairs) for part_name, part_pairs in data.pairs.parts.items()},

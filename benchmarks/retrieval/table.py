@@ -90,11 +90,16 @@ def _table_head(document: Mapping[str, Any]) -> str:
         "images, "
         f"{shared_counts['report']:,} have their report in training, {shared_counts['subject']:,} their subject, "
         f"{shared_counts['text']:,} "
-        f"a report with the same words.\n\n"
+        f"a report with the same words.{_further_images(about)}\n\n"
         f"Graph: {graph['images']:,} images, {graph['concepts']:,} concepts, {graph['stances']:,} stances, "
         f"{graph['relations']:,} relations between concepts; none of its studies or subjects is among the pairs.\n\n"
         f"{describe_runs(document['runs'])} Written by `python -m benchmarks.retrieval.run`."
     )
+
+
+def _further_images(about: Mapping[str, Any]) -> str:
+    count = about.get("further images", 0)
+    return f" The test's texts look among the {count:,} images of the validation part, too." if count else ""
 
 
 def _main_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

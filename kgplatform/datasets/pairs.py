@@ -157,6 +157,16 @@ def pair_groups(pairs: Sequence[Pair]) -> NDArray[np.int64]:
     )
 
 
+def gallery_groups(pairs: Sequence[Pair], others: Sequence[Pair]) -> NDArray[np.int64]:
+    """The numbers of pairs and then of others, whose images are searched among, too: one with an equal report is
+    relevant. Raises `ValueError` where the others are of the same studies.
+    """
+    groups = pair_groups([*pairs, *others])
+    if not np.array_equal(groups[: len(pairs)], pair_groups(pairs)):
+        raise ValueError("further images are of the studies that are searched for")
+    return groups
+
+
 @dataclass(frozen=True, eq=False)
 class PairSet:
     """Pairs by part (``train``, ``valid``, ``test``), where they come from, and how they were dealt out."""

@@ -28,7 +28,7 @@ from kgp_models.images.model import ImageModel, LinkClassifier
 from kgp_models.images.projection import projecting_head
 from kgp_models.images.settings import ImageSettings
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
-from kgp_models.towers.backbone import WIDTH, Backbone, LinkShares, Picture
+from kgp_models.towers.backbone import WIDTH, Backbone, LinkLayer, Picture
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import require_finite, save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
@@ -206,10 +206,6 @@ class StoredTower:
         _load_weights(classifier, self.folder)
         return classifier.eval()
 
-    def load(self, tower: nn.Module) -> nn.Module:
-        """The base's tower with the trained weights. Raises `InputError`."""
-        return self.load_classifier(tower).tower
-
 
 def read_tower(folder: Path) -> StoredTower:
     """The tower in a folder, not loaded yet. Raises `InputError` for a folder that holds none."""
@@ -223,14 +219,17 @@ def load_backbone(folder: Path) -> Backbone:
     trained = read_tower(folder)
     backbone = trained.open_base()
     backbone.picture = trained.picture(backbone)
-    backbone.image_tower = trained.load(backbone.image_tower)
+    classifier = trained.load_classifier(backbone.image_tower)
+    backbone.image_tower = classifier.tower
     projection = trained.load_projection()
     backbone.image_head = projecting_head(projection)
     backbone.trained_on = trained.trained_on
     reference = ReferenceVectors.load(folder, trained.description)
     backbone.reference = None if reference is None else reference.projected(projection)
     links = [(str(stance), str(cui), str(name)) for stance, cui, name in trained.description["links"]]
-    backbone.link_shares = LinkShares(links, torch.tensor(trained.description["shares"], dtype=torch.float32))
+    shares = torch.tensor(trained.description["shares"], dtype=torch.float32)
+    weight, bias = (parameter.detach().clone() for parameter in (classifier.layer.weight, classifier.layer.bias))
+    backbone.link_layer = LinkLayer(links, shares, weight, bias)
     return backbone
 
 

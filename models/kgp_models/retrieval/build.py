@@ -51,7 +51,8 @@ NEW: Final = "new"  # a small backbone with random weights
 @dataclass(frozen=True)
 class RetrievalInputs:
     """What a training reads. `images` is the folder that the graph's paths begin in, `lexicon` names concepts in
-    addition to the graph's names, `cache` keeps pictures that were read.
+    addition to the graph's names, `cache` keeps pictures that were read. The test's texts look among the images of the
+    test, and with `among_valid` among those of the validation part, too.
     """
 
     parts: Mapping[str, Sequence[Pair]]
@@ -60,6 +61,7 @@ class RetrievalInputs:
     lexicon: Sequence[Path] = ()
     cache: Path | None = None
     progress: SubjectProgress = silent_progress
+    among_valid: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,9 @@ def train_retrieval_model(
         inputs.progress("pairs, steps"),
     )
     backbone.reference = _reference(backbone, pair_examples)
-    return RetrievalModel(
-        backbone, tokenizer, tuned, pretrained, evaluated(backbone, pair_examples["test"]), pair_examples["test"]
-    )
+    tested = pair_examples["test"]
+    scores = evaluated(backbone, tested, pair_examples["valid"] if inputs.among_valid else None)
+    return RetrievalModel(backbone, tokenizer, tuned, pretrained, scores, tested)
 
 
 def _reference(backbone: Backbone, pair_examples: Mapping[str, PairExamples]) -> ReferenceVectors:

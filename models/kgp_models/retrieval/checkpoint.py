@@ -8,6 +8,7 @@ README.md             the model card
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ from kgp_models.towers.backbones import KINDS, open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.towers.spec import TowerSpec
-from kgp_models.towers.stances import read_stances
+from kgp_models.towers.stances import StanceText, read_stances
 from kgp_models.training.model_files import save_tensors
 from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
 from kgp_models.training.reference_vectors import ReferenceVectors
@@ -31,6 +32,7 @@ from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError, UsageError
 from kgplatform.suggest import did_you_mean
 
+logger = logging.getLogger(__name__)
 ABOUT: Final = "retrieval.json"
 WEIGHTS: Final = "weights.safetensors"
 TOKENIZER: Final = "tokenizer"
@@ -93,6 +95,8 @@ def save_retrieval_model(
         "trained_on": provenance.document(backbone.trained_on),
         "figures": dict(figures),
     }
+    if isinstance(backbone.text_tower, StanceText):
+        description["reading"] = backbone.text_tower.reading
     if backbone.reference is not None:
         description["reference"] = backbone.reference.save(folder)
     FORMAT.write(folder, description, saved_files)
@@ -120,7 +124,7 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
         tower_spec = TowerSpec.parse(description["backbone"]).below(folder)
         backbone = open_backbone(base or str(tower_spec), frozen=settings.frozen)
         if settings.stances:
-            read_stances(backbone)
+            _read_stances(backbone, description)
     try:
         saved_weights = load_file(folder / WEIGHTS)
         model_weights = backbone.state_dict()
@@ -143,6 +147,12 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
     backbone.trained_on = provenance.read_trained_on(description)
     backbone.reference = ReferenceVectors.load(folder, description)
     return backbone.eval(), tokenizer
+
+
+def _read_stances(backbone: Backbone, description: Description) -> None:
+    """Let the text tower read stances; where construction reads texts otherwise than in the training, that is said."""
+    if description.get("reading") != read_stances(backbone):
+        logger.warning("stances in texts are read otherwise than when the model was trained: train it again")
 
 
 def open_frozen_backbone(spec: str) -> Backbone:

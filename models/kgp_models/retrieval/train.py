@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ from kgp_models.training.loss_progress import LossProgress
 from kgp_models.training.training_state import STATE, TrainingState
 from kgplatform.datasets import pair_metrics as metrics
 from kgplatform.datasets.knowledge import Knowledge
+from kgplatform.datasets.pairs import gallery_groups
 from kgplatform.interrupt import checkpoints
 from kgplatform.progress import Progress, no_progress
 
@@ -43,8 +45,12 @@ class RetrievalTrainingResult:
     seconds: float
 
 
-def evaluated(backbone: Backbone, examples: PairExamples) -> dict[str, metrics.RetrievalScores]:
-    """Precision and recall of examples, both ways."""
+def evaluated(
+    backbone: Backbone, examples: PairExamples, others: PairExamples | None = None
+) -> dict[str, metrics.RetrievalScores]:
+    """Precision and recall of examples, both ways. The texts look among the images of `others`, too, which have no
+    texts of their own: equal reports are relevant.
+    """
     image_vectors = image_embeddings(backbone, examples.images)
     groups = examples.groups.numpy()
     first_rows = {int(group_id): row_number for row_number, group_id in reversed(list(enumerate(groups)))}
@@ -53,7 +59,14 @@ def evaluated(backbone: Backbone, examples: PairExamples) -> dict[str, metrics.R
     text_vectors = text_embeddings(
         backbone, distinct_texts if examples.text_features is None else examples.text_features[row_numbers]
     )
-    return metrics.retrieval_scores(image_vectors.numpy(), text_vectors.numpy(), groups)
+    scores = metrics.retrieval_scores(image_vectors.numpy(), text_vectors.numpy(), groups)
+    if others is not None:
+        gallery = torch.cat([image_vectors, image_embeddings(backbone, others.images)]).numpy()
+        item_groups = gallery_groups(examples.pairs, others.pairs)
+        scores["text_to_image"] = metrics.score_retrieval(
+            text_vectors.numpy(), gallery, np.arange(len(text_vectors)), item_groups
+        )
+    return scores
 
 
 def recall(scores: Mapping[str, metrics.RetrievalScores]) -> float:

@@ -33,11 +33,15 @@ ALIKE: Final = 16  # texts of like length that go through a tower together
 
 
 @dataclass(frozen=True, eq=False)
-class LinkShares:
-    """Links as (stance, CUI, name of the concept), and the share of the training images that have each, (links,)."""
+class LinkLayer:
+    """The layer of an image encoder that tells links, (stance, CUI, name of the concept): `weight` (links, width) and
+    `bias` (links,) make their logits of the image tower's vectors. `shares` (links,) are of the training images.
+    """
 
     links: Sequence[tuple[str, str, str]]
     shares: Tensor
+    weight: Tensor
+    bias: Tensor
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class Backbone(nn.Module):
         self.kind = kind
         self.trained_on: TrainedOn = ()  # of a new one nothing yet
         self.reference: ReferenceVectors | None = None  # of the training's images, in the common space
-        self.link_shares: LinkShares | None = None  # what the image tower was trained to tell
+        self.link_layer: LinkLayer | None = None  # what the image tower was trained to tell
         self.frozen = frozen
         self.picture = picture
         self.tokens = tokens

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from kgp_models.generator.language import load_complete_model, read_tokenizer, silence_transformers
 from kgp_models.towers import open_clip_folder
-from kgp_models.towers.backbone import MAX_TOKENS, Backbone, LinkShares, Picture
+from kgp_models.towers.backbone import MAX_TOKENS, Backbone, LinkLayer, Picture
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.tokens import Tokenize, Tokens, tokenize
 from kgp_models.towers.tower_modules import ClipImage, ClipText, EfficientNetLite, OpenClipText, WordMean
@@ -61,7 +61,7 @@ class _Parts(NamedTuple):
     image_head: nn.Module | None = None  # where it is trained, or fitted
     reference: ReferenceVectors | None = None
     trained_on: TrainedOn = UNKNOWN
-    link_shares: LinkShares | None = None
+    link_layer: LinkLayer | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def open_backbone(spec: str, *, frozen: bool = False, token_limit: int = MAX_TOK
     )
     backbone.trained_on = backbone_parts.trained_on
     backbone.reference = backbone_parts.reference
-    backbone.link_shares = backbone_parts.link_shares
+    backbone.link_layer = backbone_parts.link_layer
     if backbone_parts.image_head is not None:
         backbone.image_head = backbone_parts.image_head
     if backbone_parts.log_scale is not None:
@@ -297,7 +297,7 @@ def _images(folder: Path, _: int) -> _Parts:
         backbone.image_head,
         backbone.reference,
         backbone.trained_on,
-        backbone.link_shares,
+        backbone.link_layer,
     )
 
 

@@ -118,7 +118,7 @@ def test_a_run_is_named_by_all_that_decides_it() -> None:
         sha256 = "pairs"
 
     class Data:
-        knowledge, pairs = GraphDescription, Pairs
+        knowledge, pairs, among_valid = GraphDescription, Pairs, False
 
     data: Any = Data
 
@@ -138,6 +138,8 @@ def test_a_run_is_named_by_all_that_decides_it() -> None:
     GraphDescription.sha256 = "another"
     assert name("knowledgeclip") != original_hash
     assert name("backbone") == cell_hashes["backbone"]
+    Data.among_valid = True  # with other images to look among, every figure is another
+    assert name("backbone") != cell_hashes["backbone"]
     with pytest.raises(UsageError, match="there is no method clip"):
         list(benchmark.retrieval_cells("clip", controls=True))
     with pytest.raises(UsageError, match="no method stances"):

@@ -18,7 +18,16 @@ from kgplatform.datasets import pair_source
 from kgplatform.datasets.graph_studies import exclude, study_key
 from kgplatform.datasets.pair_checks import pair_overlaps
 from kgplatform.datasets.pair_source import Pair
-from kgplatform.datasets.pairs import PARTS, PROTOCOLS, PairSet, pair_groups, partition_pairs, read_pairs, sample_pairs
+from kgplatform.datasets.pairs import (
+    PARTS,
+    PROTOCOLS,
+    PairSet,
+    gallery_groups,
+    pair_groups,
+    partition_pairs,
+    read_pairs,
+    sample_pairs,
+)
 from kgplatform.errors import InputError, UsageError
 from tests.unit.loaders.test_mimic_cxr import CANARY, layout, synthetic_dicom_id
 from tests.unit.loaders.test_openi import XML
@@ -286,6 +295,18 @@ def test_groups_join_images_of_one_study_and_of_one_text(pairs: list[Pair]) -> N
     ]
     assert sorted(set(group_numbers)) == list(range(len(set(group_numbers))))
     assert sorted(set(group_numbers), key=group_numbers.index) == sorted(set(group_numbers))
+
+
+def test_images_that_are_searched_among_too_are_relevant_where_their_report_is_equal() -> None:
+    pairs, others = (
+        [Pair(f"{study}.png", Path(), text, study, "", "PA", "Tiny") for study, text in studies]
+        for studies in ((("1", "Normal."), ("2", "Effusion.")), (("3", "normal."), ("4", "Nodule.")))
+    )
+    assert gallery_groups(pairs, others).tolist() == [0, 1, 0, 2]
+    assert gallery_groups(pairs, []).tolist() == [0, 1]
+    same_study = [Pair("5.png", Path(), "Effusion.", "1", "", "LATERAL", "Tiny")]
+    with pytest.raises(ValueError, match="of the studies"):
+        gallery_groups(pairs, same_study)
 
 
 @pytest.mark.slow

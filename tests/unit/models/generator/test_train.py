@@ -8,7 +8,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -376,7 +376,12 @@ def test_work_knows_its_device(tmp_path: Path) -> None:
     ],
 )
 def test_a_pretrained_language_model_is_trained_in_bfloat16_where_that_is_faster(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dtype: str, language_model: str, is_faster: bool, expected: bool
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    dtype: Literal["auto", "float32", "bfloat16"],
+    language_model: str,
+    is_faster: bool,
+    expected: bool,
 ) -> None:
     monkeypatch.setattr(Work, "device", "cpu")
     monkeypatch.setattr("kgp_models.generator.train.is_bfloat16_faster", lambda device: is_faster)

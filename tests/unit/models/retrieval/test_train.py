@@ -62,6 +62,19 @@ def test_a_backbone_learns_to_find_pictures_by_their_reports(tmp_path: Path) -> 
     assert trained.best == max(epoch_record["recall"] for epoch_record in trained.history)
 
 
+def test_texts_look_among_further_images_that_have_no_texts_of_their_own() -> None:
+    backbone, tested, others = (
+        world.tiny_retrieval_backbone(),
+        world.example_pairs(16, 2),
+        world.example_pairs(24, 3),
+    )
+    alone, among = evaluated(backbone, tested), evaluated(backbone, tested, others)
+    assert among["text_to_image"].items == 40
+    assert among["image_to_text"].items == alone["image_to_text"].items == len(alone["text_to_image"].first)
+    assert (among["text_to_image"].first >= alone["text_to_image"].first).all()
+    assert (among["text_to_image"].first > alone["text_to_image"].first).any()
+
+
 def test_it_stops_when_patience_ends(tmp_path: Path) -> None:
     still_tuning = replace(TUNING, learning_rate=1e-12, epochs=9, patience=2, varied=False)
     trained = fine_tune(
