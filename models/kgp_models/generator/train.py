@@ -37,7 +37,7 @@ from kgp_models.generator.records import Study, data_sha256, shared_studies
 from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tokenize_record, warn_cut_reports
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, train_vision
-from kgp_models.generator.trainers import arguments, run_trainer, step_reporter, visual_trainer_class
+from kgp_models.generator.trainers import arguments, run_trainer, step_reporter, training_attention, visual_trainer_class
 from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
@@ -312,7 +312,8 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
         processing_class=tokenizer,
         callbacks=[step_reporter(step_progress)],
     )
-    figures = run_trainer(trainer, stage_folder)
+    with training_attention(language_model, work.device):
+        figures = run_trainer(trainer, stage_folder)
     model = VLMKG(without_lora(trainer.accelerator.unwrap_model(trainer.model)), None)
     stage_checkpoint = GeneratorCheckpoint(
         stage_folder,
@@ -358,7 +359,8 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         data_collator=Collator(language_checkpoint.tokenizer, work.settings),
         callbacks=[step_reporter(step_progress)],
     )
-    figures = run_trainer(trainer, stage_folder)
+    with training_attention(model.language, work.device):
+        figures = run_trainer(trainer, stage_folder)
     model = trainer.accelerator.unwrap_model(trainer.model)
     model.language = without_lora(model.language)
     stage_label = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[visual_settings.tune]

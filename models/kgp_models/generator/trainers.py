@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,6 +90,20 @@ def run_trainer(trainer: Any, stage_folder: Path) -> dict[str, Any]:
         "device": device_name,
         "precision": "bfloat16" if trainer.args.bf16 else "float32",
     }
+
+
+@contextmanager
+def training_attention(language_model: Any, device: str) -> Iterator[None]:
+    """On a CPU, attention as plain products in a training: the backward pass of the fused kernel takes a third of a
+    step there.
+    """
+    usual_attention = language_model.config._attn_implementation
+    if device == "cpu":
+        language_model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        language_model.set_attn_implementation(usual_attention)
 
 
 def _totals(log_history: Sequence[Mapping[str, float]]) -> dict[str, float]:
