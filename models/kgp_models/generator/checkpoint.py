@@ -217,7 +217,7 @@ def load_generator(folder: Path, device: str = "cpu", vision: str | None = None)
     if encoder is not None:
         projector = Projector(encoder.width, language.config.hidden_size, settings.projector)
         try:
-            projector.load_state_dict(
+            projector.load_weights(
                 {parameter_name: tensor.float() for parameter_name, tensor in load_file(folder / PROJECTOR).items()}
             )
         except (OSError, RuntimeError, ValueError, SafetensorError):

@@ -119,6 +119,8 @@ class VisualSettings(StageSettings):
     warmup_steps: NaturalInteger = 5000
     tune: Literal["language", "projector", "lora"] = "language"
     """What is trained in addition to the projector: the language model (VLM-KG), nothing (VLM-KG*), or LoRA."""
+    projector_rate: PositiveNumber = 1.0
+    """Learning rate of the projector, which is new, as a multiple of the language model's; the paper has one rate."""
     thinned: NonNegativeNumber = 0.0
     """Share of records whose report lacks sentences, so that the image counts; the paper has none (0)."""
     without: NonNegativeNumber = 0.0

@@ -37,7 +37,13 @@ from kgp_models.generator.records import Study, data_sha256, shared_studies
 from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tokenize_record, warn_cut_reports
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, train_vision
-from kgp_models.generator.trainers import arguments, run_trainer, step_reporter, training_attention, visual_trainer_class
+from kgp_models.generator.trainers import (
+    arguments,
+    run_trainer,
+    step_reporter,
+    training_attention,
+    visual_trainer_class,
+)
 from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
@@ -345,6 +351,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
     language_model = language_checkpoint.model.language
     torch.manual_seed(work.settings.seed)
     projector = Projector(vision.width, language_model.config.hidden_size, work.settings.projector)
+    projector.standardise(image_vectors)
     if visual_settings.tune == "lora":
         language_model = with_lora(language_model, visual_settings.lora_rank)
     model = VLMKG(language_model, projector).train()
@@ -352,7 +359,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         model.language.requires_grad_(False)
     visual_rows = VisualRows(image_studies, image_vectors, work.settings, work.same)
     step_progress = LossProgress(work.progress(f"{VLM_KG}, steps"))
-    trainer = visual_trainer_class(step_progress)(
+    trainer = visual_trainer_class(step_progress, visual_settings.projector_rate)(
         model=model,
         args=TrainingArguments(**arguments(work, visual_settings, stage_folder)),
         train_dataset=visual_rows,

@@ -196,9 +196,9 @@ def step_reporter(progress: Progress) -> Any:
     return Steps()
 
 
-def visual_trainer_class(step_progress: LossProgress) -> Any:
+def visual_trainer_class(step_progress: LossProgress, projector_rate: float = 1.0) -> Any:
     """`transformers.Trainer` for a model that is not transformers': weights that are tied are saved once. Each batch's
-    loss is added to `step_progress`.
+    loss is added to `step_progress`. The projector's learning rate is `projector_rate` times that of the arguments.
     """
     from transformers import Trainer
 
@@ -206,6 +206,29 @@ def visual_trainer_class(step_progress: LossProgress) -> Any:
         def _get_train_sampler(self, train_dataset: Any = None) -> Buckets:
             train_rows: Any = train_dataset or self.train_dataset
             return Buckets(train_rows.lengths, self.args.per_device_train_batch_size, self.args.seed)
+
+        def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+            if self.optimizer is None and projector_rate != 1.0:
+                self.optimizer = torch.optim.AdamW(self._rated_groups(), self.args.learning_rate)
+            optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+            return optimizer
+
+        def _rated_groups(self) -> list[dict[str, Any]]:
+            """The weights by learning rate, and by whether they decay, as transformers decides it."""
+            trained_model: Any = self.model
+            decaying_names = set(self.get_decay_parameter_names(trained_model))
+            groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+            for name, parameter in trained_model.named_parameters():
+                if parameter.requires_grad:
+                    groups.setdefault((".projector." in f".{name}", name in decaying_names), []).append(parameter)
+            return [
+                {
+                    "params": parameters,
+                    "lr": self.args.learning_rate * (projector_rate if is_projector else 1.0),
+                    "weight_decay": self.args.weight_decay if decays else 0.0,
+                }
+                for (is_projector, decays), parameters in groups.items()
+            ]
 
         def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
             batch_loss = super().training_step(*arguments, **options)

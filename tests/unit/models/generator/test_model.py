@@ -60,6 +60,29 @@ class TestProjector:
             assert not torch.allclose(projector(image_features), first_output, atol=1e-3)
         assert not torch.allclose(first_output[0], first_output[1], atol=1e-3)
 
+    def test_what_all_images_have_in_common_does_not_count(self) -> None:
+        vectors = 3.0 + 0.1 * torch.randn(200, IMAGE)
+        vectors[:, 0] = 5.0  # says nothing: not divided by 0
+        projector = Projector(IMAGE, WIDTH, ProjectorSettings(3, 5, 2, 4)).eval()
+        with torch.no_grad():
+            nearly_equal = (projector(vectors[0:1]) - projector(vectors[1:2])).norm()
+            projector.standardise(vectors)
+            assert (projector(vectors[0:1]) - projector(vectors[1:2])).norm() > 3 * nearly_equal
+        standard = (vectors - projector.mean) / projector.deviation
+        assert standard.isfinite().all()
+        assert torch.allclose(standard.mean(0), torch.zeros(IMAGE), atol=1e-3)
+        assert torch.allclose(standard[:, 1:].std(0, correction=0), torch.ones(IMAGE - 1), atol=1e-3)
+
+    def test_weights_from_before_vectors_were_standardised_are_as_they_were(self) -> None:
+        projector = Projector(IMAGE, WIDTH, ProjectorSettings(3, 5, 2, 4)).eval()
+        saved = {name: weight for name, weight in projector.state_dict().items() if name not in ("mean", "deviation")}
+        loaded = Projector(IMAGE, WIDTH, ProjectorSettings(3, 5, 2, 4)).eval()
+        loaded.load_weights(saved)
+        vectors = torch.randn(2, IMAGE)
+        assert torch.equal(loaded(vectors), projector(vectors))
+        with pytest.raises(RuntimeError):
+            loaded.load_weights({"mean": projector.mean})
+
     def test_all_its_weights_learn(self) -> None:
         projector = Projector(IMAGE, WIDTH, ProjectorSettings(3, 5, 2, 4))
         projector(torch.randn(2, IMAGE)).square().sum().backward()

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from kgp_models.generator.checkpoint import load_generator
 from kgp_models.generator.model import VLMKG
+from kgp_models.generator.projector import Projector
 from kgp_models.generator.settings import DecodingSettings
 from kgp_models.generator.train import Work, train_stages
 from kgp_models.generator.validate import validate
@@ -286,6 +287,20 @@ def test_data_without_a_validation_part_are_trained_on_too(
         if message.startswith("no validation: ") and "the split 'nobody'" in message
     ]
     assert "validation" not in str(load_generator(begun / "vlm-kg").about["figures"])
+
+
+def test_the_projector_has_its_own_learning_rate(synthetic_studies_folder: Path, begun: Path) -> None:
+    work = generators.tiny_generator_training(synthetic_studies_folder, begun, visual={"projector_rate": 1e-9})
+    train_stages(work, ["2"])
+    trained = load_generator(begun / "vlm-kg").model
+    torch.manual_seed(work.settings.seed)
+    assert trained.projector is not None
+    initial = Projector(len(trained.projector.mean), trained.projector.width, work.settings.projector)
+    assert torch.allclose(trained.projector.spread.weight, initial.spread.weight, atol=1e-3)  # half precision
+    before = load_file(begun / "llm-kg" / "language" / "model.safetensors")
+    after = load_file(begun / "vlm-kg" / "language" / "model.safetensors")
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert float(trained.projector.deviation.std()) > 0  # of the training's vectors
 
 
 def test_frozen_only_the_projector_learns(synthetic_studies_folder: Path, begun: Path) -> None:
