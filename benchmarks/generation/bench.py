@@ -21,7 +21,8 @@ from benchmarks.generation import baselines
 from benchmarks.generation import rows as generation_rows
 from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import ABOUT
-from kgp_models.generator.generate import Decoding, Generator, generator_device
+from kgp_models.generator.decoding import Decoding
+from kgp_models.generator.generate import Generator, generator_device
 from kgp_models.generator.read_studies import read_studies
 from kgp_models.generator.records import Record, Study, data_sha256, require_apart, thinned
 from kgp_models.generator.settings import (

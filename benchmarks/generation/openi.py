@@ -36,7 +36,8 @@ from benchmarks.generation.scores import Triplets, score_case
 from benchmarks.harness import record
 from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import ABOUT
-from kgp_models.generator.generate import Decoding, Generator, generator_device
+from kgp_models.generator.decoding import Decoding
+from kgp_models.generator.generate import Generator, generator_device
 from kgp_models.generator.records import Record, Study, thinned
 from kgplatform.cli.output import note, progress
 from kgplatform.errors import UsageError

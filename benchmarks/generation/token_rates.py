@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from kgp_models.generator.checkpoint import load_generator
-from kgp_models.generator.generate import Decoding, Generator, generator_device
+from kgp_models.generator.decoding import Decoding
+from kgp_models.generator.generate import Generator, generator_device
 from kgplatform.generate.backend import GenerationRequest, GeneratorReply
 from kgplatform.generate.inputs import inputs
 from kgplatform.triplets.text import report_text

@@ -14,7 +14,8 @@ import numpy as np
 
 from kgp_loaders.openi import DATASET, OpenI
 from kgp_models.generator.checkpoint import load_generator
-from kgp_models.generator.generate import Decoding, Generator
+from kgp_models.generator.decoding import Decoding
+from kgp_models.generator.generate import Generator
 from kgp_models.images.checkpoint import FORMAT, load_image_model
 from kgp_models.images.predict import ImagePredictor
 from kgp_models.images.prediction import PredictedLink

@@ -43,6 +43,18 @@ TokenReward = Annotated[
     float | None,
     typer.Option(min=0.0, max=5.0, help="The more, the longer replies are [default: what was best in validation]."),
 ]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=1024,
+        help="Draw so many replies, and write the triplets that a --share of them has; 0: the most probable reply "
+        "[default: what was best in validation].",
+    ),
+]
+Share = Annotated[
+    float | None, typer.Option(min=0.0, max=1.0, help="Of the drawn replies [default: what was best in validation].")
+]
 OnRay = Annotated[bool, typer.Option("--ray", help="Generate on Ray Data, a model on each GPU.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing to the graph; print what would change.")]
 Constrained = Annotated[
@@ -83,6 +95,8 @@ def generate_command(
     constrained: Constrained = False,
     length_penalty: LengthPenalty = None,
     token_reward: TokenReward = None,
+    samples: Samples = None,
+    share: Share = None,
     lexicon: Lexicon = None,
     construction: Construction = None,
     any_modality: AnyModality = False,
@@ -103,7 +117,7 @@ def generate_command(
     """
     from kgplatform.generate.pipeline import served
 
-    decoding = (beams, max_new_tokens, batch, constrained, length_penalty, token_reward)
+    decoding = (beams, max_new_tokens, batch, constrained, length_penalty, token_reward, samples, share)
     make_backend = (
         _checkpoint(model, vision, decoding, ray=ray)
         if llm is None
@@ -176,17 +190,17 @@ def _report(outcome: GenerationOutcome, rejects: Sequence[Reject], as_json: bool
 def _checkpoint(
     model: Path | None,
     vision: str | None,
-    decoding: tuple[int, int, int, bool, float | None, float | None],
+    decoding: tuple[int, int, int, bool, float | None, float | None, int | None, float | None],
     *,
     ray: bool,
 ) -> MakeBackend:
     """Makes a generator of a checkpoint; `decoding` has beams, the longest reply, images at a time, whether only known
-    relations may be written, the length penalty, and the token reward.
+    relations may be written, the length penalty, the token reward, how many replies are drawn, and the share of them.
     """
     from kgplatform.cli.ml import needed
 
     with needed():
-        from kgp_models.generator.generate import Decoding
+        from kgp_models.generator.decoding import Decoding
         from kgp_models.generator.spread import open_generator
     generator_decoding = Decoding(*decoding)
     return lambda _: open_generator(model, vision, generator_decoding, ray=ray)

@@ -24,9 +24,8 @@ class GenerationRequest(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A triplet, and how sure the model is of its tokens: their geometric mean probability, from 0 to 1.
-
-    None where the model does not tell.
+    """A triplet, and how sure the model is of it, from 0 to 1: the geometric mean probability of its tokens, or the
+    share of drawn replies that have it. None where the model does not tell.
     """
 
     triplet: Triplet

@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from kgp_models.generator.decoding import Search
 from kgp_models.generator.language import read_language
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
@@ -38,6 +39,7 @@ ABOUT: Final = "generator.json"
 PROJECTOR: Final = "projector.safetensors"
 VISION: Final = "vision.safetensors"
 LANGUAGE: Final = "language"
+IMAGE_ALONE: Final = "image alone"  # the search for images without a report, where it is another
 SHIPPED: Final = Path(__file__).parent / "shipped"  # the small checkpoint that comes with the package
 
 
@@ -111,15 +113,11 @@ class GeneratorCheckpoint:
         """The data sets of its training."""
         return provenance.read_trained_on(self.about)
 
-    @property
-    def length_penalty(self) -> float:
-        """Of the search that was best on the validation part; 0 where none was compared."""
-        return float(self.about.get("length_penalty", 0.0))
-
-    @property
-    def token_reward(self) -> float:
-        """Of the same search."""
-        return float(self.about.get("token_reward", 0.0))
+    def search(self, has_report: bool) -> Search:
+        """The search that was best on the validation part, for studies with a report or for images alone; the most
+        probable reply where none was compared.
+        """
+        return Search.read(self.about if has_report else self.about.get(IMAGE_ALONE, self.about))
 
 
 def save_generator(
@@ -183,12 +181,13 @@ def save_generator(
     FORMAT.write(folder, description, all_files)
 
 
-def add_figures(folder: Path, figures: Mapping[str, Any], search: Mapping[str, float]) -> None:
-    """Note what a saved generator reaches, and with which search; its weights stay unchanged."""
-    description = {
-        **FORMAT.read(folder, check_hashes=False),
-        **{name: value for name, value in search.items() if value},
-    }
+def add_figures(folder: Path, figures: Mapping[str, Any], search: Search, image_search: Search) -> None:
+    """Note what a saved generator reaches, and with which search, for reports and for images alone; its weights stay
+    unchanged.
+    """
+    description = {**FORMAT.read(folder, check_hashes=False), **search.document()}
+    if image_search != search:
+        description[IMAGE_ALONE] = image_search.document()
     FORMAT.rewrite(folder, {**description, "figures": {**description["figures"], **figures}})
 
 

@@ -70,7 +70,7 @@ def _validate(
         work.same,
         report_progress,
     )
-    checkpoint.add_figures(stage_checkpoint.folder, validation.figures, validation.search._asdict())
+    checkpoint.add_figures(stage_checkpoint.folder, validation.figures, validation.search, validation.image_search)
     shutil.rmtree(stage_checkpoint.folder / "work", ignore_errors=True)
     return validation.figures
 

@@ -1,12 +1,14 @@
-"""Triplets from images and reports by a trained generator: batched, by beam search, each triplet with a score."""
+"""Triplets from images and reports by a trained generator: batched, by beam search or from drawn replies, each with a
+score.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
@@ -15,43 +17,20 @@ import transformers
 from torch import Tensor
 
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
+from kgp_models.generator.decoding import Decoding, Search
 from kgp_models.generator.grammar import TripletsOnly
 from kgp_models.generator.language import prompt_length, prompt_tokens
+from kgp_models.generator.sampling import sampled_replies
 from kgp_models.generator.transformers_search import ScoredReply, generate_replies
-from kgplatform.errors import InputError, UsageError
+from kgplatform.errors import InputError
 from kgplatform.generate.backend import GenerationRequest, GeneratorReply, Scored
-from kgplatform.triplets.text import Triplet, parse_triplets
+from kgplatform.triplets.text import Triplet, parse_triplets, serialise
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BUCKET: Final = 16  # batches that are sorted by length together
 IMAGE_READERS: Final = 4  # threads
-MAX_PENALTY: Final = 5.0
-MAX_REWARD: Final = 5.0
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How replies are searched for. The paper: beam search, 512 new tokens; it does not say how many beams (4)."""
-
-    beams: int = 4
-    max_new_tokens: int = 512
-    batch: int = 16
-    constrained: bool = False
-    length_penalty: float | None = None  # power of a reply's length; None: what was best on the model's validation part
-    token_reward: float | None = None  # added to each token's log probability; None: the same
-
-    def __post_init__(self) -> None:
-        """Raises `UsageError` for a number out of range."""
-        limits = {"beams": (self.beams, 64), "max_new_tokens": (self.max_new_tokens, 4096), "batch": (self.batch, 1024)}
-        for setting_name, (value, upper_limit) in limits.items():
-            if not 1 <= value <= upper_limit:
-                raise UsageError(f"{setting_name} must be 1 to {upper_limit}")
-        if self.length_penalty is not None and not 0 <= self.length_penalty <= MAX_PENALTY:
-            raise UsageError(f"length_penalty must be 0 to {MAX_PENALTY:g}")
-        if self.token_reward is not None and not 0 <= self.token_reward <= MAX_REWARD:
-            raise UsageError(f"token_reward must be 0 to {MAX_REWARD:g}")
 
 
 def generator_device() -> str:
@@ -62,16 +41,15 @@ def generator_device() -> str:
 class Generator:
     """A checkpoint that writes triplets; a `kgplatform.generate.backend.Backend`."""
 
-    def __init__(self, trained: GeneratorCheckpoint, decoding: Decoding = Decoding()) -> None:
+    def __init__(self, trained: GeneratorCheckpoint, decoding: Decoding | None = None) -> None:
+        decoding = decoding or Decoding()
         self.trained = trained
         self.decoding = decoding
         self._is_search_broken = False
         self._tokenizer = trained.tokenizer
         vocabulary_size = int(trained.model.language.get_input_embeddings().weight.shape[0])
         self._grammar = TripletsOnly(self._tokenizer, vocabulary_size) if decoding.constrained else None
-        penalty, reward = decoding.length_penalty, decoding.token_reward
-        self._length_penalty = trained.length_penalty if penalty is None else penalty
-        self._token_reward = trained.token_reward if reward is None else reward
+        self._searches = {has_report: decoding.search(trained.search(has_report)) for has_report in (True, False)}
         self.name = trained.name
         self.sha256 = trained.sha256
         self.trained_on = trained.trained_on
@@ -80,18 +58,26 @@ class Generator:
             "max_new_tokens": decoding.max_new_tokens,
             "constrained": decoding.constrained,
             "best": "the most probable reply",  # not by probability a token
-            # Where they are not 0, so that ids of runs stay.
-            **({"length_penalty": self._length_penalty} if self._length_penalty else {}),
-            **({"token_reward": self._token_reward} if self._token_reward else {}),
+            # Where they are not 0, and where images alone have others, so that ids of runs stay.
+            **self._searches[True].document(),
+            **({} if len(set(self._searches.values())) == 1 else {"image alone": self._searches[False].document()}),
         }
 
+    def _search_for(self, request: GenerationRequest) -> Search:
+        """How the reply to a request is searched for."""
+        return self._searches[bool(request.report)]
+
     def replies(self, requests: Iterator[GenerationRequest]) -> Iterator[list[GeneratorReply]]:
-        """Batches of replies, in an order of their own: those of like length together. Images are read ahead."""
+        """Batches of replies, in an order of their own: those of like length and one search together. Images are read
+        ahead.
+        """
         with ThreadPoolExecutor(IMAGE_READERS) as readers:
             for bucket in buckets(self._ahead(requests, readers), self.decoding.batch * BUCKET):
                 bucket.sort(key=lambda request_pair: len(request_pair[0].report), reverse=True)
-                for batch_start in range(0, len(bucket), self.decoding.batch):
-                    yield self._batch(bucket[batch_start : batch_start + self.decoding.batch])
+                for _, group in groupby(bucket, lambda request_pair: self._search_for(request_pair[0])):
+                    same_search = list(group)
+                    for batch_start in range(0, len(same_search), self.decoding.batch):
+                        yield self._batch(same_search[batch_start : batch_start + self.decoding.batch])
 
     def _ahead(
         self, requests: Iterator[GenerationRequest], readers: ThreadPoolExecutor
@@ -141,10 +127,22 @@ class Generator:
 
     @torch.inference_mode()
     def write(self, requests: Sequence[GenerationRequest], image: Tensor | None) -> list[GeneratorReply]:
-        """The replies to a batch; `image` are the encoder's vectors, (B, width)."""
+        """The replies to a batch of one search; `image` are the encoder's vectors, (B, width)."""
         prompts = self._prompts(requests)
         embeddings, mask = self.trained.model.embedded(prompts["input_ids"], prompts["attention_mask"], image)
-        generated = self._search(embeddings, mask)
+        search = self._search_for(requests[0])
+        if search.samples:
+            drawn = sampled_replies(
+                self.trained.model.language,
+                embeddings,
+                mask,
+                samples=search.samples,
+                max_new_tokens=self.decoding.max_new_tokens,
+                end=self._tokenizer.eos_token_id,
+                logits_filter=self._grammar,
+            )
+            return [self._drawn(*pair, search.share) for pair in zip(requests, drawn, strict=True)]
+        generated = self._most_probable(embeddings, mask, search)
         return [
             self._reply(request, *generation)
             if generation.tokens
@@ -152,15 +150,36 @@ class Generator:
             for request, generation in zip(requests, generated, strict=True)
         ]
 
-    def _search(self, embeddings: Tensor, mask: Tensor) -> list[ScoredReply]:
+    def _drawn(self, request: GenerationRequest, replies: Sequence[Sequence[int]], share: float) -> GeneratorReply:
+        """The triplets that this share of the drawn replies have, with their shares, the highest first."""
+        if not replies:
+            return GeneratorReply(request, "", (), problem="the model gave no numbers")
+        end = self._tokenizer.eos_token_id
+        parsed = [parse_triplets(self._tokenizer.decode(reply, skip_special_tokens=True)) for reply in replies]
+        counts = Counter(triplet for reply in parsed for triplet in dict.fromkeys(reply.triplets))
+        triplets = tuple(
+            Scored(triplet, count / len(replies))
+            for triplet, count in sorted(counts.items(), key=lambda item: -item[1])
+            if count >= share * len(replies)
+        )
+        return GeneratorReply(
+            request,
+            serialise(scored.triplet for scored in triplets),
+            triplets,
+            tokens=round(sum(map(len, replies)) / len(replies)),
+            unread=self._unread(request),
+            finished=2 * sum(end in reply for reply in replies) >= len(replies),
+        )
+
+    def _most_probable(self, embeddings: Tensor, mask: Tensor, search: Search) -> list[ScoredReply]:
         """The most probable replies; by transformers' own search, with a notice, where the platform's does not run."""
         options = {
             "beams": self.decoding.beams,
             "max_new_tokens": self.decoding.max_new_tokens,
             "end": self._tokenizer.eos_token_id,
             "logits_filter": self._grammar,
-            "length_penalty": self._length_penalty,
-            "token_reward": self._token_reward,
+            "length_penalty": search.length_penalty,
+            "token_reward": search.token_reward,
         }
         if not self._is_search_broken:
             try:

@@ -73,18 +73,17 @@ class BeamLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self.keys, self.values = self.keys[indices], self.values[indices]
 
 
-def _cache(model_config: Any) -> DynamicCache:
+def beam_cache(model_config: Any) -> DynamicCache:
     """The cache of transformers, with our layers in the place of those that keep every position."""
-    beam_cache = DynamicCache(config=model_config)
-    beam_cache.layers = [
-        BeamLayer() if type(cache_layer) is DynamicLayer else cache_layer for cache_layer in beam_cache.layers
-    ]
-    return beam_cache
+    cache = DynamicCache(config=model_config)
+    cache.layers = [BeamLayer() if type(cache_layer) is DynamicLayer else cache_layer for cache_layer in cache.layers]
+    return cache
 
 
-def _select(beam_cache: DynamicCache, row_indices: Tensor) -> None:
+def select_rows(cache: DynamicCache, row_indices: Tensor) -> None:
+    """Rows of a cache leave, or come several times."""
     cache_layer: Any
-    for cache_layer in beam_cache.layers:
+    for cache_layer in cache.layers:
         if isinstance(cache_layer, BeamLayer):
             cache_layer.batch_select_indices(row_indices)
         else:
@@ -117,13 +116,13 @@ def most_probable(
     positions stand before it). As in transformers, a reply ends only where its end mark is among the best `beams` of an
     image's ways to go on. A model that gives no numbers gives a reply with no token.
     """
-    beam_cache = _cache(language.config)
+    cache = beam_cache(language.config)
     next_positions = mask.sum(1)  # of the next token, in each image
     model_output = language(
         inputs_embeds=embeddings,
         attention_mask=mask,
         position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-        past_key_values=beam_cache,
+        past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
     )
@@ -193,15 +192,15 @@ def most_probable(
                 next_positions[still_open],
                 mask[still_open],
             )
-            _select(beam_cache, cache_rows.flatten())
+            select_rows(cache, cache_rows.flatten())
         else:
-            beam_cache.reorder_cache(cache_rows.flatten())
+            cache.reorder_cache(cache_rows.flatten())
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
         model_output = language(
             input_ids=beam_tokens[..., -1].reshape(-1, 1),
             attention_mask=mask.repeat_interleave(beams, 0),
             position_ids=(next_positions + step - 1).repeat_interleave(beams)[:, None],
-            past_key_values=beam_cache,
+            past_key_values=cache,
             use_cache=True,
         )
     return replies

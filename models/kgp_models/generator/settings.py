@@ -139,6 +139,9 @@ class DecodingSettings:
     token_rewards: Numbers = (0.0,)
     """Added to the log probability of each token but the end, so that replies go on for longer; each is tried with each
     length penalty."""
+    samples: NaturalInteger = 0
+    """Replies that are drawn of each study: triplets that a share of them have are written, in place of the most
+    probable reply, where that is better on validation, for reports and for images alone; the share is chosen there."""
     studies: PositiveInteger = 200
     """Validation studies that are written of, at most."""
 

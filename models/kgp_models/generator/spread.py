@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from kgp_models.generator.checkpoint import SHIPPED, load_generator
-from kgp_models.generator.generate import Decoding, Generator, generator_device
+from kgp_models.generator.decoding import Decoding
+from kgp_models.generator.generate import Generator, generator_device
 from kgp_models.towers.spec import TowerSpec
 from kgplatform.construct.spread import started_ray
 from kgplatform.generate.backend import Backend, GenerationRequest, GeneratorReply

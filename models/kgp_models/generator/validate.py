@@ -8,10 +8,11 @@ from itertools import product
 from typing import Final, NamedTuple
 
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
-from kgp_models.generator.generate import Decoding, Generator
+from kgp_models.generator.decoding import Decoding, Search
+from kgp_models.generator.generate import Generator
 from kgp_models.generator.records import Record, Study
 from kgp_models.generator.settings import DecodingSettings
-from kgplatform.generate.backend import GenerationRequest
+from kgplatform.generate.backend import GenerationRequest, GeneratorReply
 from kgplatform.progress import Progress
 from kgplatform.triplets.metrics import Counts, Key, count, score_documents
 
@@ -19,24 +20,15 @@ DEGREE: Final = re.compile(
     r"\b(tiny|trace|minimal|slight|mild|small|moderate|marked|severe|large|extensive|massive)\b", re.IGNORECASE
 )
 FIGURE: Final = "validation F1"
-
-
-class Search(NamedTuple):
-    """How replies are compared (`kgp_models.generator.search.most_probable`)."""
-
-    length_penalty: float = 0.0
-    token_reward: float = 0.0
-
-    def __str__(self) -> str:
-        reward = f", token reward {self.token_reward:g}" if self.token_reward else ""
-        return f"length penalty {self.length_penalty:g}{reward}"
+SHARES: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # of drawn replies, that are compared
 
 
 class Validation(NamedTuple):
-    """The figures of the model card, and the best search."""
+    """The figures of the model card, and the best searches: for studies with a report, and for images alone."""
 
     figures: Mapping[str, float | int]
     search: Search
+    image_search: Search
 
 
 class Written(NamedTuple):
@@ -65,54 +57,116 @@ def validate(
 
     The reference is the report's triplets, and for the image alone what is drawn, where that is known. Studies whose
     image cannot be read count for nothing. `repeated` are studies whose report is in the training word for word: there
-    is a figure without them, too. The search is that of the highest F1 on reports; there are no figures where
-    there are no studies.
+    is a figure without them, too. The search is that of the highest F1, for reports and for images alone; there are no
+    figures where there are no studies.
     """
     has_vision = trained.vision is not None
     scored = [study for study in studies if not has_vision or (study.image is not None and study.image.is_file())]
     scored = scored[: decoding.studies]
     if not scored:
-        return Validation({}, Search())
+        return Validation({}, Search(), Search())
     full_records = {study.id: study.record() for study in scored}
     image_records = {study.id: study.record(set(), same) for study in scored} if has_vision else {}
     pairs = product(decoding.length_penalties or (0.0,), decoding.token_rewards or (0.0,))
     searches = list(dict.fromkeys(Search(*pair) for pair in pairs))
-    total = len(full_records) * len(searches) + len(image_records)
-    written_by_search = {}
-    for number, search in enumerate(searches):
-        generator = Generator(trained, Decoding(decoding.beams, **search._asdict()))
-        written_by_search[search] = _written(generator, full_records, same, progress, number * len(scored), total)
-    best = max(searches, key=lambda search: _f1(written_by_search[search]))
+    drawn = [Search(samples=decoding.samples, share=share) for share in SHARES] if decoding.samples else []
+    passes = len(searches) + bool(drawn)
+    total = len(full_records) * passes + len(image_records) * (1 + bool(drawn))
+    step_progress = _Steps(progress, total)
     name = f"{FIGURE}, report{' and image' if has_vision else ''}"
+    figures, best = _compared(
+        trained, decoding.beams, [*searches, *drawn], full_records, same, step_progress, name, repeated
+    )
+    image_best = best
+    if image_records:
+        most_probable = Search() if best.samples else best
+        image_figures, image_best = _compared(
+            trained,
+            decoding.beams,
+            [most_probable, *drawn],
+            image_records,
+            same,
+            step_progress,
+            f"{FIGURE}, image alone",
+            (),
+        )
+        figures |= image_figures
+    return Validation({"validation studies": len(scored), **figures}, best, image_best)
+
+
+class _Steps:
+    """Progress over several passes."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def add(self, count: int) -> None:
+        """So many more are done."""
+        self._done += count
+        self._progress(self._done, self._total)
+
+
+def _compared(
+    trained: GeneratorCheckpoint,
+    beams: int,
+    searches: Sequence[Search],
+    records: Mapping[str, Record],
+    same: Key,
+    steps: _Steps,
+    name: str,
+    repeated: Sequence[Study],
+) -> tuple[dict[str, float | int], Search]:
+    """The figures of the best of these searches, the F1 of each, and the best. Replies that are drawn are so once, for
+    all shares.
+    """
+    written_by_search: dict[Search, list[Written]] = {}
+    drawn = [search for search in searches if search.samples]
+    for search in searches:
+        if not search.samples:
+            decoding = Decoding(beams, **search._asdict())
+            replies = _replies(trained, decoding, records, steps)
+            written_by_search[search] = _written(replies, records, same)
+    if drawn:
+        replies = _replies(trained, Decoding(samples=drawn[0].samples, share=0.0), records, steps)
+        written_by_search |= {search: _written(replies, records, same, search.share) for search in drawn}
+    best = max(searches, key=lambda search: _f1(written_by_search[search]))
     figures = _figures(name, written_by_search[best], {study.id for study in repeated})
     if len(searches) > 1:
         figures |= {f"{name}, {search}": _f1(written_by_search[search]) for search in searches}
-    if image_records:
-        generator = Generator(trained, Decoding(decoding.beams, **best._asdict()))
-        written = _written(generator, image_records, same, progress, len(scored) * len(searches), total)
-        figures |= _figures(f"{FIGURE}, image alone", written, set())
-    return Validation({"validation studies": len(scored), **figures}, best)
+    return figures, best
+
+
+def _replies(
+    trained: GeneratorCheckpoint, decoding: Decoding, records: Mapping[str, Record], steps: _Steps
+) -> list[GeneratorReply]:
+    generator = Generator(trained, decoding)
+    all_replies = []
+    for replies in generator.replies(
+        GenerationRequest(record.id, record.image, record.report) for record in records.values()
+    ):
+        all_replies += replies
+        steps.add(len(replies))
+    return all_replies
 
 
 def _written(
-    generator: Generator, records: Mapping[str, Record], same: Key, progress: Progress, done: int, total: int
+    replies: Sequence[GeneratorReply], records: Mapping[str, Record], same: Key, least: float = 0.0
 ) -> list[Written]:
+    """What was written of each study, of triplets with this score at least."""
     entity_key = with_degrees(same)
-    written = []
-    requests = (GenerationRequest(record.id, record.image, record.report) for record in records.values())
-    for replies in generator.replies(requests):
-        done += len(replies)
-        progress(done, total)
-        written += [
-            Written(
-                reply.request.id,
-                count([scored.triplet for scored in reply.triplets], records[reply.request.id].triplets, entity_key),
-                reply.tokens,
-            )
-            for reply in replies
-            if reply.problem is None
-        ]
-    return written
+    return [
+        Written(
+            reply.request.id,
+            count(
+                [scored.triplet for scored in reply.triplets if scored.score is None or scored.score >= least],
+                records[reply.request.id].triplets,
+                entity_key,
+            ),
+            reply.tokens,
+        )
+        for reply in replies
+        if reply.problem is None
+    ]
 
 
 def _f1(written: Sequence[Written]) -> float:

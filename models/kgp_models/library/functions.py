@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kgp_models.generator.generate import Decoding
+from kgp_models.generator.decoding import Decoding
 from kgp_models.generator.spread import open_generator
 from kgp_models.retrieval.encode import open_encoder
 from kgp_models.vqa import checkpoint

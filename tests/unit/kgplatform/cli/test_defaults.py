@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from kgp_models.generator.generate import Decoding
+from kgp_models.generator.decoding import Decoding
 from kgplatform import stats
 from kgplatform.assess import rating
 from kgplatform.cli import assess, construct_compare, embed, generate, pairs, vqa

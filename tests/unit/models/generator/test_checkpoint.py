@@ -14,7 +14,8 @@ import torch
 import transformers
 
 from kgp_models.generator.checkpoint import load_generator, save_generator
-from kgp_models.generator.generate import Decoding, Generator
+from kgp_models.generator.decoding import Decoding
+from kgp_models.generator.generate import Generator
 from kgp_models.generator.language import open_language, read_language, small_tokenizer
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
-from kgp_models.generator.generate import Decoding, Generator, _parts
+from kgp_models.generator.decoding import Decoding
+from kgp_models.generator.generate import Generator, _parts
 from kgplatform.errors import SettingsError, UsageError
 from kgplatform.generate.backend import GenerationRequest
 from kgplatform.triplets.text import parse_triplets, serialise
@@ -57,9 +58,16 @@ def test_held_to_the_grammar_an_untrained_model_writes_triplets_alone(
 def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(untrained: GeneratorCheckpoint) -> None:
     parameter_texts = {
         str(Generator(untrained, decoding).parameters)
-        for decoding in (Decoding(), Decoding(2), Decoding(4, 9), Decoding(token_reward=1.0))
+        for decoding in (
+            Decoding(),
+            Decoding(2),
+            Decoding(4, 9),
+            Decoding(token_reward=1.0),
+            Decoding(samples=8),
+            Decoding(samples=8, share=0.5),
+        )
     }
-    assert len(parameter_texts) == 4
+    assert len(parameter_texts) == 6
     assert Generator(untrained, Decoding(batch=2)).parameters == Generator(untrained).parameters
     impossible_options: tuple[dict[str, Any], ...] = (
         {"beams": 0},
@@ -69,6 +77,8 @@ def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(u
         {"max_new_tokens": 5_000},
         {"length_penalty": -1.0},
         {"token_reward": 5.5},
+        {"samples": 2_000},
+        {"share": 1.5},
     )
     for options in impossible_options:
         with pytest.raises(UsageError, match=next(iter(options))):

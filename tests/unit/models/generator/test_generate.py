@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
-from kgp_models.generator.generate import BUCKET, Decoding, Generator, _parts, buckets
+from kgp_models.generator.decoding import Decoding
+from kgp_models.generator.generate import BUCKET, Generator, _parts, buckets
 from kgp_models.generator.language import prompt
 from kgplatform.generate.backend import GenerationRequest, GeneratorReply
 from kgplatform.triplets.text import parse_triplets

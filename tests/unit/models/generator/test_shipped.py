@@ -8,7 +8,8 @@ import pytest
 
 from kgp_loaders.phantom import study_set
 from kgp_models.generator.checkpoint import SHIPPED, load_generator
-from kgp_models.generator.generate import Decoding, Generator
+from kgp_models.generator.decoding import Decoding
+from kgp_models.generator.generate import Generator
 from kgp_models.generator.read_studies import read_studies
 from kgp_models.generator.records import Study
 from kgp_models.generator.settings import DataSettings

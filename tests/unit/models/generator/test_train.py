@@ -15,11 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 from kgp_models.generator.checkpoint import load_generator
+from kgp_models.generator.decoding import Search
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.settings import DecodingSettings
 from kgp_models.generator.train import Work, train_stages
-from kgp_models.generator.validate import validate
+from kgp_models.generator.validate import SHARES, validate
 from kgplatform.errors import InputError
 from kgplatform.progress import no_progress
 from tests import generators
@@ -208,8 +209,8 @@ def test_the_model_card_says_what_is_reached_on_studies_held_out(
     for folder_name, figure_names in names_by_part.items():
         checkpoint = load_generator(tiny_generator_folder / folder_name)
         studies = work.validation(work.studies())
-        repeated_figures, search = validate(checkpoint, decoding, studies, [], work.same, no_progress)
-        assert search == (checkpoint.length_penalty, checkpoint.token_reward) == (0.0, 0.0)
+        repeated_figures, *best = validate(checkpoint, decoding, studies, [], work.same, no_progress)
+        assert best == [checkpoint.search(has_report=True), checkpoint.search(has_report=False)] == [Search(), Search()]
         assert list(repeated_figures) == ["validation studies", *figure_names]
         assert repeated_figures["validation studies"] == len(work.validation(work.studies()))
         figures = checkpoint.about["figures"]
@@ -217,7 +218,7 @@ def test_the_model_card_says_what_is_reached_on_studies_held_out(
         assert {name: figures[name] for name in scores} == pytest.approx(scores, abs=0.05)  # half precision on disk
         card_text = (tiny_generator_folder / folder_name / "README.md").read_text(encoding="utf-8")
         assert f"| {figure_names[-1]} | {figures[figure_names[-1]]} |" in card_text
-    assert validate(checkpoint, decoding, [], [], work.same, no_progress) == ({}, (0.0, 0.0))
+    assert validate(checkpoint, decoding, [], [], work.same, no_progress) == ({}, Search(), Search())
 
 
 def test_the_search_that_is_best_on_validation_is_kept_with_the_model(
@@ -235,11 +236,30 @@ def test_the_search_that_is_best_on_validation_is_kept_with_the_model(
         for penalty in (0.0, 1.0)
         for reward, name in ((0.0, ""), (0.5, ", token reward 0.5"))
     }
-    assert (checkpoint.length_penalty, checkpoint.token_reward) == max(by_search, key=lambda search: by_search[search])
+    assert checkpoint.search(has_report=True)[:2] == max(by_search, key=lambda search: by_search[search])
     assert figures["validation F1, report"] == max(by_search.values())
     studies = work.validation(work.studies())
-    repeated, _ = validate(checkpoint, DecodingSettings(studies=3), studies, studies[:1], work.same, no_progress)
+    repeated, *_ = validate(checkpoint, DecodingSettings(studies=3), studies, studies[:1], work.same, no_progress)
     assert "validation F1, report, 2 reports not in training" in repeated
+
+
+def test_shares_of_drawn_replies_are_compared_with_the_most_probable_reply(
+    synthetic_studies_folder: Path, begun: Path
+) -> None:
+    decoding = {"samples": 6, "studies": 3, "beams": 1}
+    work = generators.tiny_generator_training(synthetic_studies_folder, begun, decoding=decoding)
+    train_stages(work, ["2"])
+    checkpoint = load_generator(begun / "vlm-kg")
+    figures = checkpoint.about["figures"]
+    for source, has_report in (("report and image", True), ("image alone", False)):
+        by_search = {
+            name.removeprefix(f"validation F1, {source}, "): figure
+            for name, figure in figures.items()
+            if name.startswith(f"validation F1, {source}, ") and ("share" in name or "penalty" in name)
+        }
+        assert {f"share {share:g} of 6 replies" for share in SHARES} <= set(by_search)
+        assert by_search[str(checkpoint.search(has_report))] == max(by_search.values())
+        assert figures[f"validation F1, {source}"] == max(by_search.values())
 
 
 def test_lora_trains_stage_1_too_and_is_merged(synthetic_studies_folder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ pytest.importorskip("transformers")
 
 from kgp_models.generator import search
 from kgp_models.generator.checkpoint import load_generator
-from kgp_models.generator.generate import Decoding, Generator
+from kgp_models.generator.decoding import Decoding
+from kgp_models.generator.generate import Generator
 from kgp_models.generator.search import most_probable
 from kgp_models.generator.transformers_search import generate_replies
 from kgplatform.generate.backend import GenerationRequest
