@@ -115,14 +115,11 @@ def generate_command(
     that are not there, and a warning says so. It is not known what a served model (--llm) was trained on.
     An image that this model has processed with these settings is skipped, so an interrupted command continues.
     """
-    from kgplatform.generate.pipeline import served
-
     decoding = (beams, max_new_tokens, batch, constrained, length_penalty, token_reward, samples, share)
-    make_backend = (
-        _checkpoint(model, vision, decoding, ray=ray)
-        if llm is None
-        else served(llm, llm_url, remote_consent=remote_consent)
-    )
+    if llm is None:
+        make_backend = _checkpoint(model, vision, decoding, ray=ray)
+    else:
+        make_backend = _served(llm, llm_url, remote_consent=remote_consent)
     studies = _Studies(
         images, reports, image_only=image_only, views=parse_views(views), limit=limit, any_modality=any_modality
     )
@@ -204,6 +201,13 @@ def _checkpoint(
         from kgp_models.generator.spread import open_generator
     generator_decoding = Decoding(*decoding)
     return lambda _: open_generator(model, vision, generator_decoding, ray=ray)
+
+
+def _served(llm: str, llm_url: str | None, *, remote_consent: bool) -> MakeBackend:
+    """Makes a generator of a served model."""
+    from kgplatform.generate.pipeline import served
+
+    return served(llm, llm_url, remote_consent=remote_consent)
 
 
 def _document(outcome: GenerationOutcome) -> dict[str, Any]:
