@@ -132,7 +132,7 @@ class Generator:
         embeddings, mask = self.trained.model.embedded(prompts["input_ids"], prompts["attention_mask"], image)
         search = self._search_for(requests[0])
         if search.samples:
-            drawn = sampled_replies(
+            sampled = sampled_replies(
                 self.trained.model.language,
                 embeddings,
                 mask,
@@ -141,7 +141,7 @@ class Generator:
                 end=self._tokenizer.eos_token_id,
                 logits_filter=self._grammar,
             )
-            return [self._drawn(*pair, search.share) for pair in zip(requests, drawn, strict=True)]
+            return [self._sampled(*pair, search.share) for pair in zip(requests, sampled, strict=True)]
         generated = self._most_probable(embeddings, mask, search)
         return [
             self._reply(request, *generation)
@@ -150,7 +150,7 @@ class Generator:
             for request, generation in zip(requests, generated, strict=True)
         ]
 
-    def _drawn(self, request: GenerationRequest, replies: Sequence[Sequence[int]], share: float) -> GeneratorReply:
+    def _sampled(self, request: GenerationRequest, replies: Sequence[Sequence[int]], share: float) -> GeneratorReply:
         """The triplets that this share of the drawn replies have, with their shares, the highest first."""
         if not replies:
             return GeneratorReply(request, "", (), problem="the model gave no numbers")

@@ -16,7 +16,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from kgp_models.generator.search import LEAVING, beam_cache, select_rows
+from kgp_models.generator.search import LEAVING, read_prompts, select_rows
 from kgp_models.generator.transformers_search import LogitsFilter
 
 PROMPT_POSITIONS: Final = 40_000  # of all replies that are drawn together: some 2 GB of keys and values of SmolLM2
@@ -60,16 +60,8 @@ def _sampled(
     language: Any, embeddings: Tensor, mask: Tensor, numbers: Tensor, end: int, logits_filter: LogitsFilter | None
 ) -> list[list[list[int]]]:
     samples, max_new_tokens = numbers.shape
-    cache = beam_cache(language.config)
     next_positions = mask.sum(1)
-    model_output = language(
-        inputs_embeds=embeddings,
-        attention_mask=mask,
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
+    cache, model_output = read_prompts(language, embeddings, mask)
     rows = torch.arange(len(mask)).repeat_interleave(samples)  # the prompt of each open reply
     select_rows(cache, rows.to(mask.device))
     draws = torch.arange(samples).repeat(len(mask))  # and which of its replies it is

@@ -80,6 +80,20 @@ def beam_cache(model_config: Any) -> DynamicCache:
     return cache
 
 
+def read_prompts(language: Any, embeddings: Tensor, mask: Tensor) -> tuple[DynamicCache, Any]:
+    """The cache of prompts, (B, T, width), and the model's output, with the logits of the first token of a reply."""
+    cache = beam_cache(language.config)
+    model_output = language(
+        inputs_embeds=embeddings,
+        attention_mask=mask,
+        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    return cache, model_output
+
+
 def select_rows(cache: DynamicCache, row_indices: Tensor) -> None:
     """Rows of a cache leave, or come several times."""
     cache_layer: Any
@@ -116,16 +130,8 @@ def most_probable(
     positions stand before it). As in transformers, a reply ends only where its end mark is among the best `beams` of an
     image's ways to go on. A model that gives no numbers gives a reply with no token.
     """
-    cache = beam_cache(language.config)
     next_positions = mask.sum(1)  # of the next token, in each image
-    model_output = language(
-        inputs_embeds=embeddings,
-        attention_mask=mask,
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
+    cache, model_output = read_prompts(language, embeddings, mask)
     open_images = torch.arange(len(embeddings), device=mask.device)  # that are still searched
     beam_scores = embeddings.new_zeros(len(open_images), 1, dtype=torch.float32)  # of each beam; one, to begin with
     beam_tokens, beam_log_probs = mask.new_empty(len(open_images), 1, 0), beam_scores.new_empty(len(open_images), 1, 0)

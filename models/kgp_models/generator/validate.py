@@ -69,13 +69,13 @@ def validate(
     image_records = {study.id: study.record(set(), same) for study in scored} if has_vision else {}
     pairs = product(decoding.length_penalties or (0.0,), decoding.token_rewards or (0.0,))
     searches = list(dict.fromkeys(Search(*pair) for pair in pairs))
-    drawn = [Search(samples=decoding.samples, share=share) for share in SHARES] if decoding.samples else []
-    passes = len(searches) + bool(drawn)
-    total = len(full_records) * passes + len(image_records) * (1 + bool(drawn))
+    sampled = [Search(samples=decoding.samples, share=share) for share in SHARES] if decoding.samples else []
+    passes = len(searches) + bool(sampled)
+    total = len(full_records) * passes + len(image_records) * (1 + bool(sampled))
     step_progress = _Steps(progress, total)
     name = f"{FIGURE}, report{' and image' if has_vision else ''}"
     figures, best = _compared(
-        trained, decoding.beams, [*searches, *drawn], full_records, same, step_progress, name, repeated
+        trained, decoding.beams, [*searches, *sampled], full_records, same, step_progress, name, repeated
     )
     image_best = best
     if image_records:
@@ -83,7 +83,7 @@ def validate(
         image_figures, image_best = _compared(
             trained,
             decoding.beams,
-            [most_probable, *drawn],
+            [most_probable, *sampled],
             image_records,
             same,
             step_progress,
@@ -120,15 +120,15 @@ def _compared(
     all shares.
     """
     written_by_search: dict[Search, list[Written]] = {}
-    drawn = [search for search in searches if search.samples]
+    sampled = [search for search in searches if search.samples]
     for search in searches:
         if not search.samples:
             decoding = Decoding(beams, **search._asdict())
             replies = _replies(trained, decoding, records, steps)
             written_by_search[search] = _written(replies, records, same)
-    if drawn:
-        replies = _replies(trained, Decoding(samples=drawn[0].samples, share=0.0), records, steps)
-        written_by_search |= {search: _written(replies, records, same, search.share) for search in drawn}
+    if sampled:
+        replies = _replies(trained, Decoding(samples=sampled[0].samples, share=0.0), records, steps)
+        written_by_search |= {search: _written(replies, records, same, search.share) for search in sampled}
     best = max(searches, key=lambda search: _f1(written_by_search[search]))
     figures = _figures(name, written_by_search[best], {study.id for study in repeated})
     if len(searches) > 1:

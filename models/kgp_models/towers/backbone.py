@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kgp_models.towers.tokens import STANCES, Tokenize, Tokens
+from kgp_models.training.precision import is_bfloat16_faster
 from kgp_models.training.reference_vectors import ReferenceVectors
 from kgplatform import radiograph
 from kgplatform.trained_on import TrainedOn
@@ -203,8 +204,7 @@ def new_head(width: int, *, trained: bool) -> nn.Module:
 
 def bfloat16_context(device: torch.device) -> torch.autocast:
     """A context of bfloat16 where it is several times as fast: on a GPU, and on processors with AMX."""
-    is_enabled = device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
-    return torch.autocast(device.type, torch.bfloat16, enabled=is_enabled)
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16_faster(device.type))
 
 
 @contextmanager

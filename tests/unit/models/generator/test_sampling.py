@@ -41,10 +41,10 @@ def test_replies_are_drawn_as_often_as_they_are_probable(kind: str) -> None:
     model = language(kind, 5, ends=1)
     embeddings, mask = prompts(model, [5, 3])
     samples = 4_000
-    drawn = sampled_replies(model, embeddings, mask, samples=samples, max_new_tokens=3, end=END, logits_filter=hold)
+    sampled = sampled_replies(model, embeddings, mask, samples=samples, max_new_tokens=3, end=END, logits_filter=hold)
     for row in range(2):
         prompt = embeddings[row, mask[row].bool()]
-        counts = Counter(map(tuple, drawn[row]))
+        counts = Counter(map(tuple, sampled[row]))
         assert sum(counts.values()) == samples
         for reply in (
             tokens
@@ -111,13 +111,13 @@ def test_triplets_of_a_share_of_the_replies_are_written_with_their_shares(
 
 
 def test_what_a_call_leaves_open_is_as_in_validation() -> None:
-    one, drawn = Search(1.0, 0.15), Search(samples=32, share=0.2)
-    assert Decoding().search(one) == one
-    assert Decoding().search(drawn) == drawn
-    assert Decoding(share=0.4).search(drawn) == Search(samples=32, share=0.4)
-    assert Decoding(samples=8).search(one) == Search(samples=8, share=SHARE)
-    assert Decoding(samples=8).search(drawn) == Search(samples=8, share=0.2)
-    assert Decoding(samples=0).search(drawn) == Search()
-    assert Decoding(token_reward=0.5).search(drawn) == Search(token_reward=0.5)
-    assert Search.read(drawn.document()) == drawn
-    assert str(drawn) == "share 0.2 of 32 replies"
+    most_probable, sampled = Search(1.0, 0.15), Search(samples=32, share=0.2)
+    assert Decoding().search(most_probable) == most_probable
+    assert Decoding().search(sampled) == sampled
+    assert Decoding(share=0.4).search(sampled) == Search(samples=32, share=0.4)
+    assert Decoding(samples=8).search(most_probable) == Search(samples=8, share=SHARE)
+    assert Decoding(samples=8).search(sampled) == Search(samples=8, share=0.2)
+    assert Decoding(samples=0).search(sampled) == Search()
+    assert Decoding(token_reward=0.5).search(sampled) == Search(token_reward=0.5)
+    assert Search.read(sampled.document()) == sampled
+    assert str(sampled) == "share 0.2 of 32 replies"
