@@ -9,8 +9,8 @@ of `kgp train images`. Rows, by what they read:
 
     nothing            the most frequent triplets
     report             the triplets of the nearest training report (TF-IDF); TF-IDF and logistic regression; LLM-KG
-    image              those of the nearest radiograph; logistic regression on the encoder's vectors; the codes that the
-                       encoder was trained on (`benchmarks.images.run --code-parts`); VLM-KG
+    image              those of the nearest radiograph; the generator's classifier on the encoder's vectors; the codes
+                       that the encoder was trained on (`benchmarks.images.run --code-parts`); VLM-KG
     report and image   VLM-KG; with half of the sentences; blind (a grey image)
 
 F1 is exact and micro, of triplets and of entities, with 95 % bootstrap intervals over studies; on all studies, and on

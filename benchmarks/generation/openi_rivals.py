@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from benchmarks.generation.openi_studies import OpenIStudies, micro_f1, study_targets, texts
 from benchmarks.generation.scores import Triplets
+from kgp_models.generator.classifier import TripletClassifier
 from kgp_models.images.checkpoint import load_image_model
 from kgp_models.images.model import image_outputs
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
@@ -21,7 +23,6 @@ from kgplatform.triplets.codes import code_triplets
 
 LEAST: Final = 3  # training studies that have a triplet, at least, for the regressions to learn it
 PENALTIES: Final = (10.0, 100.0)  # C of the regressions, chosen on validation
-IMAGE_PENALTIES: Final = (0.0003, 0.003)
 THRESHOLDS: Final = tuple(np.linspace(0.05, 0.6, 23))
 Matrix = NDArray[Any]
 
@@ -43,21 +44,29 @@ def report_rivals(studies: OpenIStudies) -> dict[str, dict[str, list[Triplets]]]
 
 
 def image_rivals(studies: OpenIStudies, spec: str, folder: Path) -> dict[str, dict[str, list[Triplets]]]:
-    """What the most similar radiograph has, and logistic regression on the vectors, by part."""
+    """What the most similar radiograph has, and the generator's classifier on the vectors, by part."""
     backbone = open_frozen_backbone(spec)
     vectors = {}
     for name, part in (("training", studies.training), *studies.parts.items()):
         paths = [study.image for study in part if study.image is not None]
         pictures = read_pictures(paths, backbone.picture, folder, progress(f"images, {name}"))
-        features = image_features(backbone, pictures.values, progress(f"vectors, {name}")).numpy()
-        vectors[name] = features / np.linalg.norm(features, axis=1, keepdims=True)
+        vectors[name] = image_features(backbone, pictures.values, progress(f"vectors, {name}")).float()
     targets = study_targets(studies.training)
     training = vectors.pop("training")
-    nearest = {name: [targets[row] for row in (part @ training.T).argmax(1)] for name, part in vectors.items()}
-    mean, deviation = training.mean(0), training.std(0).clip(1e-6)
-    standard = {name: (part - mean) / deviation for name, part in vectors.items()}
-    regression = regressions((training - mean) / deviation, studies, standard, IMAGE_PENALTIES)
-    return {f"nearest radiograph, {spec_name(spec)}": nearest, f"logistic regression, {spec_name(spec)}": regression}
+    directions = functional.normalize(training, dim=-1)
+    nearest = {
+        name: [targets[row] for row in (functional.normalize(part, dim=-1) @ directions.T).argmax(1).tolist()]
+        for name, part in vectors.items()
+    }
+    validation = study_targets(studies.parts["validation"])
+    classifier = TripletClassifier.from_training(training, targets, vectors["validation"], validation)
+    rows = {f"nearest radiograph, {spec_name(spec)}": nearest}
+    if classifier is not None:
+        rows[f"classifier, {spec_name(spec)}"] = {
+            name: [tuple(scored.triplet for scored in written) for written in classifier.scored(part)]
+            for name, part in vectors.items()
+        }
+    return rows
 
 
 def link_triplets(studies: OpenIStudies, folder: Path, pictures_folder: Path) -> dict[str, list[Triplets]]:

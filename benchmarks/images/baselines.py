@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ from kgp_models.images.metrics import Array
 from kgp_models.images.settings import ImageSettings
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
 from kgp_models.retrieval.inputs import image_features, read_pictures
+from kgp_models.training.regression import fit_regressions
 from kgplatform.cli.output import progress
 
 PENALTIES: Final = (0.001, 0.003, 0.01, 0.03, 0.1)  # of the logistic regression, chosen on validation
-REGRESSION_STEPS: Final = 200
 
 
 def baseline_predictions(
@@ -57,24 +57,11 @@ def fit_regression(
     standard, validation = (vectors - mean) / deviation, (validation_vectors - mean) / deviation
     best: tuple[float, Tensor, Tensor] | None = None
     for penalty in PENALTIES:
-        weights = torch.zeros(vectors.shape[1], targets.shape[1], requires_grad=True)
-        bias = torch.logit(targets.mean(0).clamp(1e-4, 1 - 1e-4)).clone().requires_grad_(True)
-        optimizer = torch.optim.LBFGS([weights, bias], max_iter=REGRESSION_STEPS, line_search_fn="strong_wolfe")
-
-        def loss(
-            weights: Tensor = weights, bias: Tensor = bias, penalty: float = penalty, optimizer: Any = optimizer
-        ) -> Tensor:
-            optimizer.zero_grad()
-            entropy = torch.nn.functional.binary_cross_entropy_with_logits(standard @ weights + bias, targets)
-            total = entropy * targets.shape[1] + penalty * weights.square().sum()
-            torch.autograd.backward(total)
-            return total
-
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
-        logits = (validation @ weights + bias).detach()
+        weights, bias = fit_regressions(standard, targets, penalty)
+        logits = validation @ weights + bias
         auc = float(np.nanmean(metrics.auc_by_link(logits.double().numpy(), validation_targets.double().numpy())))
         if best is None or auc > best[0]:
-            best = auc, weights.detach(), bias.detach()
+            best = auc, weights, bias
     assert best is not None
     return best[1], best[2], mean, deviation
 

@@ -249,6 +249,8 @@ def _print(outcome: GenerationOutcome) -> None:
             echo(f"  {image_id}: {counted(token_count, 'tokens')}")
     if outcome.unfinished:
         echo(f"{counted(outcome.unfinished, 'replies')} reached the length limit: raise --max-new-tokens")
+    if outcome.classified:
+        echo(f"{counted(outcome.classified, 'images')} without a report: triplets by the model's image classifier")
     if outcome.ungrounded:
         ungrounded_text = counted(
             len(outcome.ungrounded), "triplets are not in their report", "triplet is not in its report"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgplatform import queries
+from kgplatform.construct.semantic_types import are_anatomy
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.schema import Stance
@@ -119,6 +120,12 @@ def read_images(graph: Graph) -> list[GraphImage]:
     image_rows: list[dict[str, str | None]] = list(graph.read(queries.get("datasets/images")))
     field_names = ("id", "path", "dataset", "study", "subject")
     return [GraphImage(*(image_row[field_name] or "" for field_name in field_names)) for image_row in image_rows]
+
+
+def read_anatomy(graph: Graph) -> frozenset[str]:
+    """The CUIs of concepts with a stance that are parts of the body, and nothing else, as far as the graph states."""
+    rows = graph.read(queries.get("datasets/concept_types"))
+    return frozenset(str(row["cui"]) for row in rows if are_anatomy(tuple(row["types"])))
 
 
 def read_knowledge(graph: Graph) -> Knowledge:

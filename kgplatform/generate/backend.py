@@ -24,8 +24,8 @@ class GenerationRequest(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A triplet, and how sure the model is of it, from 0 to 1: the geometric mean probability of its tokens, or the
-    share of drawn replies that have it. None where the model does not tell.
+    """A triplet, and how sure the model is of it, from 0 to 1: the geometric mean probability of its tokens, the
+    share of drawn replies that have it, or the probability of a classifier. None where the model does not tell.
     """
 
     triplet: Triplet
@@ -37,7 +37,8 @@ class GeneratorReply(NamedTuple):
 
     `problem` says why there is nothing, where the image cannot be read or no answer came. `unread` are tokens at the
     report's end that the model does not read; a reply that is not `finished` stopped at the limit of its length.
-    `unlike`: the image is far from all images of the model's training.
+    `unlike`: the image is far from all images of the model's training. `classified`: a classifier of the image's vector
+    gave the triplets, and no language model wrote them.
     """
 
     request: GenerationRequest
@@ -49,6 +50,7 @@ class GeneratorReply(NamedTuple):
     unread: int = 0
     finished: bool = True
     unlike: bool = False
+    classified: bool = False
 
 
 class Backend(Protocol):

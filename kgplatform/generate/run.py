@@ -57,6 +57,7 @@ class GenerationOutcome:
     ungrounded: list[tuple[str, Triplet]] = field(default_factory=list)
     shortened: list[tuple[str, int]] = field(default_factory=list)  # image, and tokens of its report that are not read
     unfinished: int = 0  # replies that stopped at the limit of their length
+    classified: int = 0  # images whose triplets are a classifier's and not a language model's
     unlike: list[str] = field(default_factory=list)  # images that are unlike all of the model's training
     trained_on: TrainedOn = ()
     warnings: list[str] = field(default_factory=list)
@@ -184,6 +185,7 @@ def _count(
             continue
         outcome.done += 1
         outcome.unfinished += not reply.finished
+        outcome.classified += reply.classified
         if reply.unlike:
             outcome.unlike.append(reply.request.id)
         if reply.unread:

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 from kgplatform import queries
+from kgplatform.datasets.knowledge import read_anatomy
 from kgplatform.graph import Graph
 from kgplatform.queries import parse_query
 from tests.conftest import Kgp
@@ -40,6 +41,9 @@ def test_an_encoder_is_trained_and_predicts_for_images_that_the_graph_has_never_
     assert set(trained["test"]) <= {"validate", "test"}
     assert "macro AUC" in trained["test"]["test"]
     assert all(row["low"] <= row["auc"] <= row["high"] for row in trained["auc_by_link"])
+    anatomy = read_anatomy(graph)
+    assert anatomy, "reports name parts of the body"
+    assert not anatomy & {row["cui"] for row in trained["auc_by_link"]}
     with (model / "auc_by_link.csv").open(encoding="utf-8", newline="") as file:
         assert [row["name"] for row in csv.DictReader(file)] == [row["name"] for row in trained["auc_by_link"]]
     again = kgp("train", "images", *options)
@@ -80,6 +84,7 @@ def test_an_encoder_is_trained_and_predicts_for_images_that_the_graph_has_never_
     both = kgp("predict", "image", new_images, "--model", model, "--least", "0", "--top", "5", "--write", "--json").json
     assert both["notes"] == []
     assert {link["by"] for image in both["images"] for link in image["links"]} <= {"encoder and graph", "graph"}
+    assert not anatomy & {link["cui"] for image in both["images"] for link in image["links"]}
     predicted = graph.read(PREDICTED)
     assert len(predicted) == both["written"] == sum(len(image["links"]) for image in both["images"])
     for image in both["images"]:

@@ -3,6 +3,7 @@
 generator.json          form, stage, settings, data hash, figures, hashes of the files
 language/               the language model and its tokenizer, in transformers' form
 projector.safetensors   stage 2 only
+classifier.safetensors  what tells triplets of an image's vector, where there was a validation part
 vision.safetensors      our own encoder; another one is named in generator.json and stays where it is
 README.md               the model card
 """
@@ -20,6 +21,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from kgp_models.generator.classifier import ENTRY as CLASSIFIER
+from kgp_models.generator.classifier import TripletClassifier
 from kgp_models.generator.decoding import Search
 from kgp_models.generator.language import read_language
 from kgp_models.generator.model import VLMKG
@@ -102,6 +105,7 @@ class GeneratorCheckpoint:
     sha256: str
     about: Mapping[str, Any]
     reference: ReferenceVectors | None = None  # of the training's images
+    classifier: TripletClassifier | None = None  # of images alone
 
     @property
     def name(self) -> str:
@@ -133,6 +137,7 @@ def save_generator(
     base_model: Mapping[str, str] | None = None,
     trained_on: TrainedOn = (),
     reference: ReferenceVectors | None = None,
+    classifier: TripletClassifier | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write a generator into a folder; `dtype` is that of the weights on disk. Weights of a vision encoder that is not
@@ -178,6 +183,8 @@ def save_generator(
     }
     if reference is not None:
         description["reference"] = reference.save(folder)
+    if classifier is not None:
+        description[CLASSIFIER] = classifier.save(folder)
     FORMAT.write(folder, description, all_files)
 
 
@@ -223,9 +230,11 @@ def load_generator(folder: Path, device: str = "cpu", vision: str | None = None)
             raise InputError("the projector's weights do not fit", "Train it again.", path=folder / PROJECTOR) from None
         encoder.module.to(device)
     model = VLMKG(language, projector).to(device).eval()
-    digest = hashlib.sha256(
-        json.dumps([description["files"], description["vision"], settings.instruction], sort_keys=True).encode()
-    )
+    classifier = None if encoder is None else TripletClassifier.load(folder, description)
+    parts = [description["files"], description["vision"], settings.instruction]
+    if classifier is not None:
+        parts.append(description[CLASSIFIER])
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     return GeneratorCheckpoint(
         folder,
         model,
@@ -236,6 +245,7 @@ def load_generator(folder: Path, device: str = "cpu", vision: str | None = None)
         digest.hexdigest(),
         description,
         None if encoder is None else ReferenceVectors.load(folder, description),
+        classifier,
     )
 
 

@@ -15,16 +15,20 @@ SHARE: Final = 0.3  # where replies are drawn and no share was chosen on validat
 
 
 class Search(NamedTuple):
-    """How a reply is chosen: the most probable one (`kgp_models.generator.search.most_probable`), or, with `samples`,
-    the triplets that at least a `share` of so many drawn replies have (`kgp_models.generator.sampling`).
+    """How a reply is chosen: the most probable one (`kgp_models.generator.search.most_probable`); with `samples`, the
+    triplets that at least a `share` of so many drawn replies have (`kgp_models.generator.sampling`); or, with
+    `classifier`, which is for images alone, those of `kgp_models.generator.classifier`, without the language model.
     """
 
     length_penalty: float = 0.0
     token_reward: float = 0.0
     samples: int = 0
     share: float = 0.0
+    classifier: bool = False
 
     def __str__(self) -> str:
+        if self.classifier:
+            return "classifier"
         if self.samples:
             return f"share {self.share:g} of {self.samples} replies"
         reward = f", token reward {self.token_reward:g}" if self.token_reward else ""
@@ -42,6 +46,7 @@ class Search(NamedTuple):
             float(document.get("token_reward", 0.0)),
             int(document.get("samples", 0)),
             float(document.get("share", 0.0)),
+            bool(document.get("classifier", False)),
         )
 
 
@@ -59,6 +64,7 @@ class Decoding:
     token_reward: float | None = None  # added to each token's log probability
     samples: int | None = None  # replies that are drawn; 0 searches for the most probable one
     share: float | None = None  # of the drawn replies that have a triplet, for it to be written
+    classifier: bool | None = None  # of images alone, in place of the language model
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for a number out of range."""
@@ -78,8 +84,11 @@ class Decoding:
 
     def search(self, best: Search) -> Search:
         """The search asked for; what was left open is as in `best`, that of the model's validation. A length penalty or
-        a token reward asks for the most probable reply.
+        a token reward asks for the most probable reply, and so for the language model, as samples do.
         """
+        options = (self.samples, self.length_penalty, self.token_reward, self.share)
+        if self.classifier or (self.classifier is None and best.classifier and options == (None,) * len(options)):
+            return Search(classifier=True)
         asks_for_one = self.samples is None and (self.length_penalty is not None or self.token_reward is not None)
         samples = 0 if asks_for_one else best.samples if self.samples is None else self.samples
         if samples:

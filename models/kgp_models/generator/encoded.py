@@ -60,15 +60,17 @@ def studies_with_image(studies: Sequence[Study]) -> list[Study]:
     return [study for study in studies if study.image is not None and study.image.is_file()]
 
 
-def validation_vectors(vision: Vision, training_studies: Sequence[Study], cache: Path, work: Work) -> Tensor | None:
-    """The vectors of the validation part's images, which a trained encoder has not learnt by heart; None where none can
-    be read.
+def encoded_validation(
+    vision: Vision, training_studies: Sequence[Study], cache: Path, work: Work
+) -> tuple[list[Study], Tensor]:
+    """The studies of the validation part, and the vectors of their images, which a trained encoder has not learnt by
+    heart; none where none can be read.
     """
     validation_studies = studies_with_image(work.validation(training_studies))
     try:
-        return encoded(vision, validation_studies, cache / "validation", work)[1]
+        return encoded(vision, validation_studies, cache / "validation", work)
     except InputError:
-        return None
+        return [], torch.zeros(0, vision.width)
 
 
 def _encode(

@@ -107,5 +107,6 @@ def _save(stage_checkpoint: GeneratorCheckpoint, figures: Mapping[str, Any]) -> 
         base_model=stage_checkpoint.about["base_model"],
         trained_on=stage_checkpoint.trained_on,
         reference=stage_checkpoint.reference,
+        classifier=stage_checkpoint.classifier,
         figures=figures,
     )

@@ -1,5 +1,5 @@
-"""Triplets from images and reports by a trained generator: batched, by beam search or from drawn replies, each with a
-score.
+"""Triplets from images and reports by a trained generator: batched, by beam search, from drawn replies, or of images
+alone by its classifier; each with a score.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import transformers
 from torch import Tensor
 
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
+from kgp_models.generator.classifier import TripletClassifier
 from kgp_models.generator.decoding import Decoding, Search
 from kgp_models.generator.grammar import TripletsOnly
 from kgp_models.generator.language import prompt_length, prompt_tokens
@@ -49,7 +50,7 @@ class Generator:
         self._tokenizer = trained.tokenizer
         vocabulary_size = int(trained.model.language.get_input_embeddings().weight.shape[0])
         self._grammar = TripletsOnly(self._tokenizer, vocabulary_size) if decoding.constrained else None
-        self._searches = {has_report: decoding.search(trained.search(has_report)) for has_report in (True, False)}
+        self._searches = {has_report: self._chosen_search(has_report) for has_report in (True, False)}
         self.name = trained.name
         self.sha256 = trained.sha256
         self.trained_on = trained.trained_on
@@ -62,6 +63,12 @@ class Generator:
             **self._searches[True].document(),
             **({} if len(set(self._searches.values())) == 1 else {"image alone": self._searches[False].document()}),
         }
+
+    def _chosen_search(self, has_report: bool) -> Search:
+        """The search for studies with a report, or for images alone: a classifier reads images alone."""
+        search = self.decoding.search(self.trained.search(has_report))
+        is_possible = self.trained.classifier is not None and not has_report
+        return search if is_possible or not search.classifier else Search()
 
     def _search_for(self, request: GenerationRequest) -> Search:
         """How the reply to a request is searched for."""
@@ -128,9 +135,11 @@ class Generator:
     @torch.inference_mode()
     def write(self, requests: Sequence[GenerationRequest], image: Tensor | None) -> list[GeneratorReply]:
         """The replies to a batch of one search; `image` are the encoder's vectors, (B, width)."""
+        search = self._search_for(requests[0])
+        if search.classifier and self.trained.classifier is not None and image is not None:
+            return self._classified(self.trained.classifier, requests, image)
         prompts = self._prompts(requests)
         embeddings, mask = self.trained.model.embedded(prompts["input_ids"], prompts["attention_mask"], image)
-        search = self._search_for(requests[0])
         if search.samples:
             sampled = sampled_replies(
                 self.trained.model.language,
@@ -148,6 +157,16 @@ class Generator:
             if generation.tokens
             else GeneratorReply(request, "", (), problem="the model gave no numbers")
             for request, generation in zip(requests, generated, strict=True)
+        ]
+
+    @staticmethod
+    def _classified(
+        classifier: TripletClassifier, requests: Sequence[GenerationRequest], image: Tensor
+    ) -> list[GeneratorReply]:
+        """The triplets that the classifier tells of the images, without the language model."""
+        return [
+            GeneratorReply(request, serialise(scored.triplet for scored in triplets), triplets, classified=True)
+            for request, triplets in zip(requests, classifier.scored(image.cpu()), strict=True)
         ]
 
     def _sampled(self, request: GenerationRequest, replies: Sequence[Sequence[int]], share: float) -> GeneratorReply:

@@ -26,7 +26,8 @@ from accelerate import PartialState
 
 from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
-from kgp_models.generator.encoded import encoded, studies_with_image, validation_vectors
+from kgp_models.generator.classifier import TripletClassifier
+from kgp_models.generator.encoded import encoded, encoded_validation, studies_with_image
 from kgp_models.generator.finished_stage import finish_stage, is_stage_trained, stage_description
 from kgp_models.generator.language import answer, open_language, prompt, silence_transformers
 from kgp_models.generator.lora import with_lora, without_lora
@@ -58,7 +59,7 @@ from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
 from kgplatform.progress import SubjectProgress, silent_progress
 from kgplatform.triplets.linking import Linker
-from kgplatform.triplets.text import entity, serialise
+from kgplatform.triplets.text import Triplet, entity, serialise
 
 logger = logging.getLogger(__name__)
 LLM_KG, VLM_KG = "LLM-KG", "VLM-KG"
@@ -373,6 +374,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
     stage_label = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[visual_settings.tune]
     saved_settings = replace(work.settings, vision=_vision_from(stage_folder, work))
     data_description = stage_description(work, training_studies, data_hash, vision.trained_on)
+    held_out_studies, held_out_vectors = encoded_validation(vision, training_studies, stage_folder / "work", work)
     stage_checkpoint = GeneratorCheckpoint(
         stage_folder,
         model,
@@ -382,8 +384,18 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         stage_label,
         "",
         data_description,
-        ReferenceVectors.from_training(
-            image_vectors, validation_vectors(vision, training_studies, stage_folder / "work", work), work.settings.seed
+        ReferenceVectors.from_training(image_vectors, held_out_vectors, work.settings.seed),
+        TripletClassifier.from_training(
+            image_vectors,
+            _image_targets(work, image_studies),
+            held_out_vectors,
+            _image_targets(work, held_out_studies),
+            work.settings.seed,
         ),
     )
     finish_stage(work, training_studies, stage_checkpoint, figures, f"{len(visual_rows):,} records")
+
+
+def _image_targets(work: Work, studies: Sequence[Study]) -> list[tuple[Triplet, ...]]:
+    """What is to be written of each study's image alone."""
+    return [study.record(set(), work.same).triplets for study in studies]

@@ -71,7 +71,8 @@ def validate(
     searches = list(dict.fromkeys(Search(*pair) for pair in pairs))
     sampled = [Search(samples=decoding.samples, share=share) for share in SHARES] if decoding.samples else []
     passes = len(searches) + bool(sampled)
-    total = len(full_records) * passes + len(image_records) * (1 + bool(sampled))
+    classified = [Search(classifier=True)] if trained.classifier is not None else []
+    total = len(full_records) * passes + len(image_records) * (1 + bool(sampled) + len(classified))
     step_progress = _Steps(progress, total)
     name = f"{FIGURE}, report{' and image' if has_vision else ''}"
     figures, best = _compared(
@@ -83,7 +84,7 @@ def validate(
         image_figures, image_best = _compared(
             trained,
             decoding.beams,
-            [most_probable, *sampled],
+            [most_probable, *sampled, *classified],
             image_records,
             same,
             step_progress,

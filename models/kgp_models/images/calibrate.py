@@ -29,6 +29,11 @@ class Calibration:
         scaled = logits * self.scale
         return torch.sigmoid(scaled if self.biases is None else scaled + self.biases)
 
+    def folded(self, weights: Tensor, biases: Tensor) -> tuple[Tensor, Tensor]:
+        """The weights (links, width) and biases (links,) of a layer whose logits need no calibration after it."""
+        scaled = biases * self.scale
+        return weights * self.scale, scaled if self.biases is None else scaled + self.biases
+
 
 def fit_calibration(logits: Tensor, targets: Tensor) -> Calibration:
     """The scale and biases of the least loss for logits and targets, (images, links), NaN where it is not known."""

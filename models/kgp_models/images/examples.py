@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -106,8 +106,10 @@ class ImageExamples:
         return digest.hexdigest()
 
 
-def graph_examples(knowledge: Knowledge, paths: Mapping[str, Path]) -> ImageExamples:
-    """The graph's images that lie somewhere (`paths`, by id), with their stances."""
+def graph_examples(knowledge: Knowledge, paths: Mapping[str, Path], left_out: Set[str] = frozenset()) -> ImageExamples:
+    """The graph's images that lie somewhere (`paths`, by id), with their stances, but those to concepts that are
+    `left_out`, by CUI.
+    """
     stances_by_image: dict[int, dict[int, set[str]]] = {}
     for image_number, stance_number, concept_number in knowledge.stances.tolist():
         concept_stances = stances_by_image.setdefault(image_number, {})
@@ -120,6 +122,8 @@ def graph_examples(knowledge: Knowledge, paths: Mapping[str, Path]) -> ImageExam
         links, unknown = set(), set()
         for concept_number, stances in stances_by_image.get(image_number, {}).items():
             concept = knowledge.cuis[concept_number], knowledge.concepts[concept_number]
+            if concept[0] in left_out:
+                continue
             links |= {Link(stance, *concept) for stance in stances}
             if Stance.UNCERTAIN.value in stances:
                 unknown.add(Link(Stance.POSITIVE.value, *concept))

@@ -18,6 +18,7 @@ from kgp_models.images.prediction import BY_BOTH, BY_ENCODER, BY_NEIGHBOURS, Pre
 from kgp_models.images.studies import combine_links, group_by_study
 from kgp_models.retrieval.encode import BackboneEncoder
 from kgplatform import queries
+from kgplatform.datasets.knowledge import read_anatomy
 from kgplatform.errors import InputError
 from kgplatform.generate.inputs import Input
 from kgplatform.graph import Graph
@@ -43,6 +44,9 @@ class ImagePredictor:
         self.note = "" if self.uses_graph else NO_EMBEDDINGS if model.combination is not None else NO_COMBINATION
         concept_rows = graph.read(queries.get("predict/concepts"), cuis=sorted({link.cui for link in model.links}))
         self.known_cuis = {str(row["cui"]) for row in concept_rows}
+        anatomy = read_anatomy(graph) if self.uses_graph else frozenset()
+        learns_anatomy = any(link.cui in anatomy for link in model.links)
+        self._left_out = frozenset() if learns_anatomy else anatomy
         pairs = [(row["cui"], other) for row in concept_rows for other in row["related"]]
         self._related = related_links(model.links, pairs)
 
@@ -136,7 +140,8 @@ class ImagePredictor:
             PredictedLink(link, float(probability), by)
             for link, probability in zip(self.model.links, probabilities, strict=True)
         ]
-        predicted += rare_links(self.model.links, neighbours)
+        rare = rare_links(self.model.links, neighbours)
+        predicted += [entry for entry in rare if entry.link.cui not in self._left_out]
         return sorted(predicted, key=lambda link: (-link.probability, link.link))
 
 

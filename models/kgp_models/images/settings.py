@@ -35,6 +35,9 @@ class ImageSettings(YAMLSettings):
     """Links of these stances are learnt."""
     least: PositiveInteger = 20
     """Training studies that have a link, at least, for it to be learnt."""
+    anatomy: Flag = False
+    """Whether concepts that are only parts of the body are learnt, as far as the graph states semantic types: a report
+    that names the heart says little of what its image shows."""
     epochs: PositiveInteger = 12
     batch: PositiveInteger = 32
     learning_rate: PositiveNumber = 1e-3

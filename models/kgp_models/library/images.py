@@ -25,7 +25,7 @@ from kgp_models.training.short import limit_epochs
 from kgp_models.training.training_state import WORK
 from kgplatform import predictions, queries, training_folder
 from kgplatform.batches import Reject
-from kgplatform.datasets.knowledge import Knowledge, read_knowledge
+from kgplatform.datasets.knowledge import Knowledge, read_anatomy, read_knowledge
 from kgplatform.errors import InputError
 from kgplatform.files import atomic_file
 from kgplatform.generate.inputs import Input, inputs, loader_kind
@@ -78,7 +78,8 @@ def train_images(
         settings = limit_epochs(ImageSettings.read(config), epochs)
         training_folder.check_training_folder(out, TRAINER, checkpoint.ABOUT, "kgp predict image --model")
         knowledge = read_knowledge(graph)
-        examples = graph_examples(knowledge, _existing_paths(knowledge, images))
+        left_out = frozenset() if settings.anatomy else read_anatomy(graph)
+        examples = graph_examples(knowledge, _existing_paths(knowledge, images), left_out)
         if every_image:
             examples = with_study_images(examples, _study_images(images))
         parts = (

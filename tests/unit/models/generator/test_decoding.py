@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
+from kgp_models.generator.checkpoint import IMAGE_ALONE, GeneratorCheckpoint, load_generator
+from kgp_models.generator.classifier import TripletClassifier
 from kgp_models.generator.decoding import Decoding
 from kgp_models.generator.generate import Generator, _parts
 from kgplatform.errors import SettingsError, UsageError
 from kgplatform.generate.backend import GenerationRequest
-from kgplatform.triplets.text import parse_triplets, serialise
+from kgplatform.triplets.text import Relation, Triplet, parse_triplets, serialise
 from tests.unit.models.generator import untrained_generators
 from tests.unit.models.generator.untrained_generators import REPORTS, generation_requests, replies
 
@@ -83,6 +86,35 @@ def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(u
     for options in impossible_options:
         with pytest.raises(UsageError, match=next(iter(options))):
             Decoding(**options)
+
+
+def test_images_alone_are_answered_by_the_classifier_where_that_was_best_on_validation(
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path]
+) -> None:
+    """Studies with a report never are, and an option of the language model's search asks for that."""
+    assert untrained.vision is not None
+    triplets = [Triplet("opacity", Relation.LOCATED_AT, "lung"), Triplet("mild", Relation.MODIFY, "opacity")]
+    told = TripletClassifier(triplets, torch.zeros(2, untrained.vision.width), torch.tensor([2.0, -2.0]), 0.5)
+    trained = replace(untrained, classifier=told, about={**untrained.about, IMAGE_ALONE: {"classifier": True}})
+    requests = generation_requests(synthetic_image_paths)
+    classified = replies(Generator(trained), requests)
+    for request in requests:
+        reply = classified[request.id]
+        assert reply.classified is not bool(request.report)
+        if reply.classified:
+            assert [row.triplet for row in reply.triplets] == triplets[:1]
+            assert reply.triplets[0].score == pytest.approx(0.8808, abs=1e-4)
+            assert reply.text == "opacity, located_at, lung"
+    assert Generator(trained).parameters["image alone"] == {"classifier": True}
+    for decoding in (
+        Decoding(samples=0),
+        Decoding(length_penalty=0.0),
+        Decoding(samples=2),
+        Decoding(classifier=False),
+    ):
+        assert not any(reply.classified for reply in replies(Generator(trained, decoding), requests).values())
+    without = replies(Generator(untrained, Decoding(classifier=True, max_new_tokens=4)), requests)
+    assert not any(reply.classified for reply in without.values()), "a model that has none writes as before"
 
 
 @pytest.mark.slow

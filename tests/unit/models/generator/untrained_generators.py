@@ -1,7 +1,9 @@
-"""A generator that is not trained, its images and reports."""
+"""A generator that is not trained, its images and reports; and a training of which stage 1 is done."""
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,8 +24,8 @@ REPORTS = [
 
 @pytest.fixture(scope="module")
 def untrained(tiny_generator_folder: Path) -> GeneratorCheckpoint:
-    """A generator whose replies differ from image to image: its weights are large and random."""
-    checkpoint = load_generator(tiny_generator_folder / "vlm-kg")
+    """A generator whose language model replies differently from image to image: its weights are large and random."""
+    checkpoint = replace(load_generator(tiny_generator_folder / "vlm-kg"), classifier=None)
     random_generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for weight in checkpoint.model.parameters():
@@ -32,6 +34,14 @@ def untrained(tiny_generator_folder: Path) -> GeneratorCheckpoint:
         assert checkpoint.model.projector is not None
         checkpoint.model.projector.spread.weight *= 30
     return checkpoint
+
+
+@pytest.fixture
+def begun(tiny_generator_folder: Path, tmp_path: Path) -> Path:
+    """A folder in which vision encoder and stage 1 are trained, for other settings of stage 2."""
+    for part in ("vision", "llm-kg"):
+        shutil.copytree(tiny_generator_folder / part, tmp_path / part)
+    return tmp_path
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from kgp_models.images.examples import (
     split_by_study,
     split_by_subject,
 )
-from kgplatform.datasets.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, GraphImage, Knowledge
+from kgplatform.datasets.knowledge import NEGATIVE, POSITIVE, STANCES, UNCERTAIN, GraphImage, Knowledge
 from kgplatform.errors import InputError
 
 CUIS = ["C9900001", "C9900002"]
@@ -51,6 +51,15 @@ def test_stances_become_links_and_an_uncertain_concept_is_neither_there_nor_not(
     assert examples.frequent_links(2, ["UNCERTAIN"]) == [Link("UNCERTAIN", CUIS[1], "edema")]
     [data_set] = examples.sources
     assert (data_set.name, data_set.images, data_set.subjects, data_set.synthetic) == ("OpenI", 2, None, False)
+
+
+def test_concepts_that_are_left_out_are_no_links() -> None:
+    stances = [(0, POSITIVE, 0), (0, UNCERTAIN, 1), (1, POSITIVE, 1)]
+    paths = {"I1": Path("1.png"), "I2": Path("2.png")}
+    examples = graph_examples(knowledge(stances), paths, frozenset({CUIS[1]}))
+    assert [image.id for image in examples.images] == ["I1", "I2"], "an image without another link shows nothing else"
+    assert examples.frequent_links(1, STANCES) == [Link("POSITIVE", CUIS[0], "effusion")]
+    assert not any(image.unknown for image in examples.images)
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=40), st.integers(0, 3))
