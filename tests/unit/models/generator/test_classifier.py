@@ -52,7 +52,8 @@ def test_what_an_image_tells_is_written_with_its_probability_and_what_it_does_no
     assert len(scores) == sum(map(len, written))
     assert all(0.0 < score <= 1.0 for score in scores)
     for rows in written:
-        assert [row.score for row in rows] == sorted((row.score for row in rows), reverse=True)
+        row_scores = [row.score or 0.0 for row in rows]
+        assert row_scores == sorted(row_scores, reverse=True)
     told = fitted().probabilities(vectors)[:, list(fitted().triplets).index(NOISE)]
     assert told.mean() == pytest.approx(0.3, abs=0.1), "what is not told has its share as probability"
 
