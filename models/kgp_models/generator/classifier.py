@@ -58,7 +58,8 @@ class TripletClassifier:
         or no triplet is frequent.
         """
         counts = Counter(triplet for study_triplets in targets for triplet in set(study_triplets))
-        learnt = [triplet for triplet, count in counts.most_common(MOST) if count >= LEAST]
+        by_frequency = sorted(counts, key=lambda triplet: (-counts[triplet], triplet))
+        learnt = [triplet for triplet in by_frequency[:MOST] if counts[triplet] >= LEAST]
         if not learnt or not len(held_out):
             return None
         rows = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))[:STUDIES]
