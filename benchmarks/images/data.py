@@ -55,17 +55,18 @@ def r2gen_parts(data: Path) -> dict[str, str]:
 
 
 def read_mesh_images(
-    data: Path, views: Sequence[str] = (FRONTAL,), *, has_code_parts: bool = False
+    data: Path, views: Sequence[str] = (FRONTAL,), *, has_code_parts: bool = False, has_reports: bool = False
 ) -> Mapping[str, ImageExamples]:
     """The radiographs of these views by part, in the order of the studies; each has its study's links: the heads, and
-    with `has_code_parts` each head with each of its qualifiers.
+    with `has_code_parts` each head with each of its qualifiers; with `has_reports` also its findings and impression.
     """
     folder = data / "openi_xray"
+    links_by_study, report_by_study = {}, {}
     with (folder / "indiana_reports.csv").open(encoding="utf-8", newline="") as file:
-        links_by_study = {
-            row["uid"]: head_links(row["MeSH"]) | (code_links(row["MeSH"]) if has_code_parts else frozenset())
-            for row in csv.DictReader(file)
-        }
+        for row in csv.DictReader(file):
+            further_links = code_links(row["MeSH"]) if has_code_parts else frozenset()
+            links_by_study[row["uid"]] = head_links(row["MeSH"]) | further_links
+            report_by_study[row["uid"]] = f"{row['findings']} {row['impression']}".strip() if has_reports else ""
     part_by_study = r2gen_parts(data)
     images_by_part: dict[str, list[LabelledImage]] = {part: [] for part in PARTS}
     with (folder / "indiana_projections.csv").open(encoding="utf-8", newline="") as file:
@@ -81,6 +82,7 @@ def read_mesh_images(
                     links_by_study[row["uid"]],
                     dataset=DATASET,
                     view=row["projection"],
+                    report=report_by_study[row["uid"]],
                 )
             )
     return {part: ImageExamples(images) for part, images in images_by_part.items()}

@@ -41,6 +41,7 @@ from kgp_models.images.combine import make_terms, neighbour_shares, related_link
 from kgp_models.images.examples import ImageExamples
 from kgp_models.images.metrics import Array
 from kgp_models.images.model import image_outputs
+from kgp_models.images.reports import REPORT_TOKENS
 from kgp_models.images.settings import ImageSettings
 from kgp_models.images.train import CHECKED
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
@@ -71,7 +72,7 @@ def measure_seed(
     start_time = time.monotonic()
     trained = build.train_image_model(
         settings,
-        open_frozen_backbone(settings.backbone),
+        open_frozen_backbone(settings.backbone, REPORT_TOKENS),
         settings.backbone,
         {build.TRAIN: learnt[TRAIN], build.VALIDATION: learnt[VALIDATION], build.TEST: learnt[HELD_OUT]},
         folder,
@@ -196,7 +197,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     views = (FRONTAL, LATERAL) if options.lateral else (FRONTAL,)
     learnt = {
         **read_mesh_images(options.data, has_code_parts=options.code_parts),
-        TRAIN: read_mesh_images(options.data, views, has_code_parts=options.code_parts)[TRAIN],
+        TRAIN: read_mesh_images(
+            options.data, views, has_code_parts=options.code_parts, has_reports=bool(settings.report_weight)
+        )[TRAIN],
     }
     lateral = read_mesh_images(options.data, (LATERAL,))
     described = {"settings": settings.as_dict(), "lateral": options.lateral, "code parts": options.code_parts}

@@ -33,7 +33,7 @@ def test_an_encoder_is_trained_and_predicts_for_images_that_the_graph_has_never_
     _check_wrong_input(kgp, synthetic_studies_folder, tmp_path)
     settings_path = tmp_path / "small.yaml"
     settings_path.write_text(
-        "backbone: small\nleast: 3\nbatch: 8\nlearning_rate: 1.0e-3\nepochs: 2\n", encoding="utf-8"
+        "backbone: small\nleast: 3\nbatch: 8\nlearning_rate: 1.0e-3\nepochs: 2\nreport_weight: 0.01\n", encoding="utf-8"
     )
     model = tmp_path / "model"
     options = ("--config", settings_path, "--images", synthetic_studies_folder, "--out", model)

@@ -24,6 +24,7 @@ from kgp_models.images.metrics import (
 )
 from kgp_models.images.model import ImageModel, LinkClassifier, image_outputs
 from kgp_models.images.projection import fit_projection
+from kgp_models.images.reports import read_report_vectors
 from kgp_models.images.settings import ImageSettings
 from kgp_models.images.train import TrainedClassifier, class_logits, train_classifier
 from kgp_models.retrieval.inputs import read_pictures
@@ -94,6 +95,13 @@ def train_image_model(
         paths = [image.path for image in examples.images]
         pictures = read_pictures(paths, backbone.picture, folder, progress(f"images, {part}"), part=part)
         readable[part] = examples.select(list(pictures.readable)), pictures.values
+    reports = None
+    if settings.report_weight:
+        texts = [image.report for image in readable[TRAIN][0].images]
+        if not any(texts):
+            hint = "Give a data set with reports as the images' folder, or leave out report_weight."
+            raise InputError("no image of the training has a report", hint)
+        reports = read_report_vectors(texts, backbone, folder)
     classifier = make_classifier(backbone, readable[TRAIN][0], links, settings.dropout, seed)
     nothing = torch.empty(0, 1, backbone.picture.size, backbone.picture.size, dtype=torch.uint8)
     validation_examples, validation_pictures = readable.get(VALIDATION, (ImageExamples([]), nothing))
@@ -112,6 +120,7 @@ def train_image_model(
         seed,
         readable[TRAIN][0].sha256,
         progress("training"),
+        reports,
     )
     outputs = {
         part: PartOutputs(

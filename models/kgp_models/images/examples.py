@@ -60,6 +60,7 @@ class LabelledImage(NamedTuple):
     view: str = ""
     study: str = ""
     patient: str = ""  # where known
+    report: str = ""  # where it is a target, too; never in a log
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class ImageExamples:
         digest = hashlib.sha256()
         for image in self.images:
             digest.update(repr((image.id, sorted(image.links), sorted(image.unknown))).encode())
+            if image.report:
+                digest.update(image.report.encode())
         return digest.hexdigest()
 
 

@@ -31,7 +31,16 @@ class LinkClassifier(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The logits."""
-        logits: Tensor = self.layer(self.dropout(self.tower(pixels).float()))
+        return self.tell(self.vectors(pixels))
+
+    def vectors(self, pixels: Tensor) -> Tensor:
+        """The vectors of images, (B, width), with dropout in training."""
+        vectors: Tensor = self.dropout(self.tower(pixels).float())
+        return vectors
+
+    def tell(self, vectors: Tensor) -> Tensor:
+        """The logits of vectors."""
+        logits: Tensor = self.layer(vectors)
         return logits
 
 

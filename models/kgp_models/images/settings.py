@@ -56,6 +56,9 @@ class ImageSettings(YAMLSettings):
     mixup: NonNegativeNumber = 0.0
     """Parameter of the Beta distribution by which two images and their links are mixed (Zhang et al. 2018); 0 mixes
     none."""
+    report_weight: NonNegativeNumber = 0.0
+    """Of a further target, to tell an image's report among all of the training; 0 has none. The images' folder is then
+    a data set with reports, of which the backbone's text tower makes vectors."""
     clip: PositiveNumber = 1.0
     """Of the gradient's norm."""
     calibrated: Flag = True
@@ -66,5 +69,9 @@ class ImageSettings(YAMLSettings):
         unknown_stances = set(self.stances) - set(STANCES)
         if unknown_stances or not self.stances:
             raise InputError("stances are not some of the three", f"Choose among {', '.join(STANCES)}.")
+        if self.report_weight and self.mixup:
+            raise InputError(
+                "report_weight does not go with mixup: a mixed image has no report", "Set one of them to 0."
+            )
         if self.average >= 1 or self.dropout >= 1 or self.warmup >= 1:
             raise InputError("average, dropout and warmup are less than 1", "Make them smaller.")

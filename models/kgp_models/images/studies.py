@@ -58,6 +58,12 @@ def with_study_images(examples: ImageExamples, study_images: Sequence[Input]) ->
     return ImageExamples(images)
 
 
+def with_reports(examples: ImageExamples, study_images: Sequence[Input]) -> ImageExamples:
+    """The images, each with the report that the data set has for its id."""
+    texts = {image.id: " ".join(filter(None, image.sections.values())) for image in study_images}
+    return ImageExamples([image._replace(report=texts.get(image.id, "")) for image in examples.images])
+
+
 def combine_links(predictions: Sequence[Sequence[PredictedLink]]) -> list[PredictedLink]:
     """The links of a study from those of its images, the likeliest first: the mean of the log-odds; of links that only
     similar images of the graph have, the mean of the shares, 0 where an image has none.

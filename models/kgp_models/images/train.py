@@ -18,6 +18,7 @@ from kgp_models.images.examples import ImageExamples, Link
 from kgp_models.images.losses import known_loss
 from kgp_models.images.metrics import auc_by_link
 from kgp_models.images.model import LinkClassifier, image_outputs, training_precision
+from kgp_models.images.reports import Reports, ReportTarget
 from kgp_models.images.settings import ImageSettings
 from kgp_models.towers.backbone import Picture
 from kgp_models.training.augmentation import mixed, varied
@@ -51,10 +52,11 @@ def train_classifier(
     seed: int,
     data_name: str = "",
     progress: Progress = no_progress,
+    reports: Reports | None = None,
 ) -> TrainedClassifier:
     """Train on `pictures` (grey, in bytes, (n, 1, size, size)) and `targets` ((n, links), NaN where it is not known) of
-    the training part; the second of each are the validation part's, by which the epoch is chosen. `folder` keeps where
-    the training is, by the minute.
+    the training part, and on their `reports` where these are a target, too; the second of each are the validation
+    part's, by which the epoch is chosen. `folder` keeps where the training is, by the minute.
     """
     torch.manual_seed(seed)
     train_pictures, train_targets = pictures[0], targets[0]
@@ -63,9 +65,17 @@ def train_classifier(
     running_mean = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
     average = AveragedModel(classifier, multi_avg_fn=running_mean, use_buffers=True)
     steps = math.ceil(len(train_pictures) / settings.batch)
-    optimizer = torch.optim.AdamW(_groups(classifier, settings), settings.learning_rate, fused=True)
+    groups = _groups(classifier, settings)
+    report_target = None
+    if reports is not None:
+        report_target = ReportTarget(classifier.layer.in_features, reports.vectors).to(device)
+        groups.append({"params": list(report_target.parameters()), "weight_decay": settings.weight_decay})
+    trained_parameters = [*classifier.parameters(), *([] if report_target is None else report_target.parameters())]
+    optimizer = torch.optim.AdamW(groups, settings.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_share(steps * settings.epochs, settings.warmup))
     parts = {"classifier": classifier, "average": average, "optimizer": optimizer, "schedule": schedule}
+    if report_target is not None:
+        parts["reports"] = report_target
     state = TrainingState(folder / STATE, parts, steps, settings.epochs, data_name)
     step_progress = LossProgress(progress)
     state.resume()
@@ -82,11 +92,14 @@ def train_classifier(
                     grey, row_targets = mixed(grey, row_targets, rng, settings.mixup)
                 pixels = picture.scaled(grey.to(device)).contiguous(memory_format=torch.channels_last)
                 with training_precision(device):
-                    logits = classifier(pixels)
+                    vectors = classifier.vectors(pixels)
+                    logits = classifier.tell(vectors)
                 loss = known_loss(logits.float(), row_targets.to(device))
+                if report_target is not None and reports is not None:
+                    loss = loss + settings.report_weight * report_target(vectors.float(), reports.rows[rows].to(device))
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
-                nn.utils.clip_grad_norm_(classifier.parameters(), settings.clip)
+                nn.utils.clip_grad_norm_(trained_parameters, settings.clip)
                 optimizer.step()
                 schedule.step()
                 average.update_parameters(classifier)

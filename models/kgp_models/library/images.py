@@ -15,8 +15,9 @@ from kgp_models.images import build, checkpoint
 from kgp_models.images.examples import ImageExamples, graph_examples, split_by_study, split_by_subject
 from kgp_models.images.predict import ImagePredictor, model_spec
 from kgp_models.images.prediction import BY_NEIGHBOURS, PredictedImage, image_document
+from kgp_models.images.reports import REPORT_TOKENS
 from kgp_models.images.settings import ImageSettings
-from kgp_models.images.studies import with_study_images
+from kgp_models.images.studies import with_reports, with_study_images
 from kgp_models.library.result import SEED, AnyPath, TrainedModel
 from kgp_models.retrieval.checkpoint import open_frozen_backbone
 from kgp_models.retrieval.encode import BackboneEncoder, open_encoder
@@ -71,7 +72,8 @@ def train_images(
     graph's images begin in. Images are split by patient (by study, where the patient is not known), or as the file
     `splits` says: R2Gen's annotation.json, or a table with the columns study and split. With `every_image`, `images` is
     a data set, and the other images of the graph's studies, as lateral ones, are trained on, too; each has the links of
-    its study's image. Raises `InputError` where none of the images is there, or too few have a link.
+    its study's image. With `report_weight` in the settings, it is a data set with reports, which are a target, too.
+    Raises `InputError` where none of the images is there, or too few have a link.
     """
     config, images, out = Path(config), Path(images), Path(out)
     with on_disk(out):
@@ -80,14 +82,18 @@ def train_images(
         knowledge = read_knowledge(graph)
         left_out = frozenset() if settings.anatomy else read_anatomy(graph)
         examples = graph_examples(knowledge, _existing_paths(knowledge, images), left_out)
+        has_reports = settings.report_weight > 0
+        study_images = _study_images(images, with_reports=has_reports) if every_image or has_reports else []
+        if has_reports:
+            examples = with_reports(examples, study_images)
         if every_image:
-            examples = with_study_images(examples, _study_images(images))
+            examples = with_study_images(examples, study_images)
         parts = (
             split_by_subject(examples, seed) if splits is None else split_by_study(examples, read_splits(Path(splits)))
         )
         training_folder.take(out, TRAINER)
         spec = str(TowerSpec.parse(settings.backbone).below(config.parent))
-        backbone = open_frozen_backbone(spec)
+        backbone = open_frozen_backbone(spec, REPORT_TOKENS)
         trained = build.train_image_model(
             settings, backbone, spec, parts, out / WORK / "links", seed, _related(knowledge), progress
         )
@@ -169,12 +175,12 @@ def _existing_paths(knowledge: Knowledge, images: Path) -> dict[str, Path]:
     return paths
 
 
-def _study_images(images: Path) -> Sequence[Input]:
+def _study_images(images: Path, *, with_reports: bool) -> Sequence[Input]:
     """All images of a data set's studies. Raises `InputError` where the folder is none."""
     if loader_kind(images) is None:
-        hint = "Give the folder of the data set (OpenI, MIMIC-CXR, IU X-ray), or leave out --every-image."
+        hint = "Give the data set's folder (OpenI, MIMIC-CXR, IU X-ray), or leave out --every-image and report_weight."
         raise InputError("no data set that states the images of a study is here", hint, path=images)
-    selected = inputs(images, ids_by_path={}, with_reports=False, every_image=True)
+    selected = inputs(images, ids_by_path={}, with_reports=with_reports, every_image=True)
     if selected.rejects:
         logger.warning(f"{counted(len(selected.rejects), 'rows')} of the data set cannot be read: left out")
     return selected.rows

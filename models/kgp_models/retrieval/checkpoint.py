@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from kgp_models.generator.language import read_tokenizer
 from kgp_models.retrieval.settings import RetrievalSettings
-from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.backbone import MAX_TOKENS, Backbone
 from kgp_models.towers.backbones import KINDS, open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
@@ -155,9 +155,9 @@ def _read_stances(backbone: Backbone, description: Description) -> None:
         logger.warning("stances in texts are read otherwise than when the model was trained: train it again")
 
 
-def open_frozen_backbone(spec: str) -> Backbone:
+def open_frozen_backbone(spec: str, token_limit: int = MAX_TOKENS) -> Backbone:
     """The frozen backbone: small, offline, KIND:FOLDER as `open_backbone` has them, or model:FOLDER, of `kgp train
-    retrieval`. Raises as `open_backbone` does.
+    retrieval`, which reads as many tokens as in its training. Raises as `open_backbone` does.
     """
     backbone_kind, folder_name = TowerSpec.parse(spec)
     if backbone_kind not in (SMALL, TRAINED, *KINDS):
@@ -172,4 +172,4 @@ def open_frozen_backbone(spec: str) -> Backbone:
         backbone = load_retrieval_model(SHIPPED if backbone_kind == SMALL else Path(folder_name or ""))
         backbone.requires_grad_(False)
         return backbone.eval()
-    return open_backbone(spec, frozen=True)
+    return open_backbone(spec, frozen=True, token_limit=token_limit)

@@ -183,7 +183,7 @@ def examples(
         report_texts,
         report_groups,
         readable_pairs,
-        _frozen_text_features(backbone, report_texts, cache),
+        frozen_text_features(backbone, report_texts, cache),
     )
 
 
@@ -206,14 +206,15 @@ def frozen_image_features(
     return torch.cat(features)
 
 
-def _frozen_text_features(backbone: Backbone, texts: Sequence[str], cache: Path | None) -> Tensor:
+def frozen_text_features(backbone: Backbone, texts: Sequence[str], cache: Path | None) -> Tensor:
     """What a frozen tower makes of texts: (n, width); of equal texts once, and in blocks, as of images."""
     distinct_texts = sorted(set(texts))
     features = []
     for start in range(0, len(distinct_texts), TEXTS_PER_FILE):
         block = distinct_texts[start : start + TEXTS_PER_FILE]
         compute = partial(text_features, backbone, block)
-        features.append(load_or_compute(cache, backbone, ["texts", *block], partial(_named, compute))["vectors"])
+        identifiers = [f"texts of {backbone.tokens.token_limit} tokens", *block]
+        features.append(load_or_compute(cache, backbone, identifiers, partial(_named, compute))["vectors"])
     rows = {text: row for row, text in enumerate(distinct_texts)}
     return torch.cat(features)[[rows[text] for text in texts]]
 
