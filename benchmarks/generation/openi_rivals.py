@@ -63,7 +63,7 @@ def image_rivals(studies: OpenIStudies, spec: str, folder: Path) -> dict[str, di
     rows = {f"nearest radiograph, {spec_name(spec)}": nearest}
     if classifier is not None:
         rows[f"classifier, {spec_name(spec)}"] = {
-            name: [tuple(scored.triplet for scored in written) for written in classifier.scored(part)]
+            name: [tuple(scored.triplet for scored in written or ()) for written in classifier.scored(part)]
             for name, part in vectors.items()
         }
     return rows

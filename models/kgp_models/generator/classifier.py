@@ -87,10 +87,15 @@ class TripletClassifier:
         """Of each triplet, (n, triplets), for vectors (n, width)."""
         return torch.sigmoid(vectors.float() @ self.weights.T + self.biases)
 
-    def scored(self, vectors: Tensor) -> list[tuple[Scored, ...]]:
-        """Of each vector (n, width) the triplets above the threshold, the most probable first."""
-        written = []
+    def scored(self, vectors: Tensor) -> list[tuple[Scored, ...] | None]:
+        """Of each vector (n, width) the triplets above the threshold, the most probable first; None of a vector that is
+        no numbers.
+        """
+        written: list[tuple[Scored, ...] | None] = []
         for row in self.probabilities(vectors):
+            if not row.isfinite().all():
+                written.append(None)
+                continue
             order = row.argsort(descending=True, stable=True).tolist()
             above = [index for index in order if row[index] >= self.threshold]
             written.append(tuple(Scored(self.triplets[index], float(row[index])) for index in above))

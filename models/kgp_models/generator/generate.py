@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 BUCKET: Final = 16  # batches that are sorted by length together
 IMAGE_READERS: Final = 4  # threads
+NO_NUMBERS: Final = "the model gave no numbers"
 
 
 def generator_device() -> str:
@@ -155,7 +156,7 @@ class Generator:
         return [
             self._reply(request, *generation)
             if generation.tokens
-            else GeneratorReply(request, "", (), problem="the model gave no numbers")
+            else GeneratorReply(request, "", (), problem=NO_NUMBERS)
             for request, generation in zip(requests, generated, strict=True)
         ]
 
@@ -165,14 +166,16 @@ class Generator:
     ) -> list[GeneratorReply]:
         """The triplets that the classifier tells of the images, without the language model."""
         return [
-            GeneratorReply(request, serialise(scored.triplet for scored in triplets), triplets, classified=True)
+            GeneratorReply(request, "", (), problem=NO_NUMBERS)
+            if triplets is None
+            else GeneratorReply(request, serialise(scored.triplet for scored in triplets), triplets, classified=True)
             for request, triplets in zip(requests, classifier.scored(image.cpu()), strict=True)
         ]
 
     def _sampled(self, request: GenerationRequest, replies: Sequence[Sequence[int]], share: float) -> GeneratorReply:
         """The triplets that this share of the drawn replies have, with their shares, the highest first."""
         if not replies:
-            return GeneratorReply(request, "", (), problem="the model gave no numbers")
+            return GeneratorReply(request, "", (), problem=NO_NUMBERS)
         end = self._tokenizer.eos_token_id
         parsed = [parse_triplets(self._tokenizer.decode(reply, skip_special_tokens=True)) for reply in replies]
         counts = Counter(triplet for reply in parsed for triplet in dict.fromkeys(reply.triplets))

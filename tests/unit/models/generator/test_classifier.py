@@ -14,6 +14,7 @@ from kgp_models.generator.classifier import ENTRY, FILE, LEAST, MOST, THRESHOLDS
 from kgp_models.images.calibrate import Calibration, fit_calibration
 from kgp_models.training.regression import fit_regressions
 from kgplatform.errors import InputError
+from kgplatform.generate.backend import Scored
 from kgplatform.triplets.metrics import count, score_documents
 from kgplatform.triplets.text import Relation, Triplet
 
@@ -40,9 +41,20 @@ def fitted(training: int = 400, held_out: int = 200) -> TripletClassifier:
     return classifier
 
 
+def told_of(classifier: TripletClassifier, vectors: torch.Tensor) -> list[tuple[Scored, ...]]:
+    """The triplets of vectors that are numbers."""
+    return [rows for rows in classifier.scored(vectors) if rows is not None]
+
+
+def test_a_vector_that_is_no_numbers_is_not_taken_for_one_that_shows_nothing() -> None:
+    vectors, _ = drawn(3, 3)
+    vectors[1, 4] = torch.nan
+    assert [rows is None for rows in fitted().scored(vectors)] == [False, True, False]
+
+
 def test_what_an_image_tells_is_written_with_its_probability_and_what_it_does_not_tell_is_not() -> None:
     vectors, targets = drawn(100, 3)
-    written = fitted().scored(vectors)
+    written = told_of(fitted(), vectors)
     right = [
         (SEEN in {row.triplet for row in rows}) == (SEEN in target)
         for rows, target in zip(written, targets, strict=True)
@@ -65,7 +77,7 @@ def test_the_threshold_is_that_of_the_highest_f1_on_images_that_the_training_did
 
     def f1(threshold: float) -> float:
         at_threshold = TripletClassifier(classifier.triplets, classifier.weights, classifier.biases, threshold)
-        written = [[row.triplet for row in rows] for rows in at_threshold.scored(vectors)]
+        written = [[row.triplet for row in rows] for rows in told_of(at_threshold, vectors)]
         return score_documents([count(*pair) for pair in zip(written, targets, strict=True)]).f1
 
     assert f1(classifier.threshold) == pytest.approx(max(map(f1, THRESHOLDS)))

@@ -132,12 +132,16 @@ def test_a_model_that_gives_no_numbers_is_told_and_not_taken_for_seeing_nothing(
     tiny_generator_folder: Path, synthetic_image_paths: list[Path]
 ) -> None:
     broken_checkpoint = load_generator(tiny_generator_folder / "vlm-kg")
+    requests = generation_requests(synthetic_image_paths, 2)
     with torch.no_grad():
         broken_checkpoint.model.language.get_input_embeddings().weight.fill_(torch.nan)
-    replies_by_id = replies(
-        Generator(broken_checkpoint, Decoding(2, 8, 2)), generation_requests(synthetic_image_paths, 2)
-    )
-    assert {reply.problem for reply in replies_by_id.values()} == {"the model gave no numbers"}
+    for is_classified in (False, True):  # an image alone is the classifier's
+        if is_classified:
+            assert broken_checkpoint.classifier is not None
+            broken_checkpoint.classifier.weights.fill_(torch.nan)
+        decoding = Decoding(2, 8, 2, classifier=is_classified)
+        replies_by_id = replies(Generator(broken_checkpoint, decoding), requests)
+        assert {reply.problem for reply in replies_by_id.values()} == {"the model gave no numbers"}
 
 
 def test_nothing_asked_is_nothing_said_and_images_are_read_a_little_ahead(
