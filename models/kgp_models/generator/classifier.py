@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from kgp_models.images.calibrate import fit_calibration
-from kgp_models.training.model_files import regular_file_sha256, save_tensors
+from kgp_models.training.model_files import check_files, regular_file_sha256, save_tensors
 from kgp_models.training.regression import fit_regressions
 from kgplatform.errors import InputError
 from kgplatform.generate.backend import Scored
@@ -118,8 +118,7 @@ class TripletClassifier:
             return None
         path = folder / FILE
         try:
-            if regular_file_sha256(path) != entry["sha256"]:
-                raise InputError("a file of the model is changed", _AGAIN, path=path)
+            check_files(folder, {FILE: entry["sha256"]})
             tensors = load_file(path)
             triplets = [Triplet(head, Relation(relation), tail) for head, relation, tail in entry["triplets"]]
             if not len(tensors["weights"]) == len(tensors["biases"]) == len(triplets):

@@ -96,6 +96,11 @@ class Study:
         return [triplet for triplet in self.image_triplets if same(finding(triplet)) not in stated_meanings]
 
 
+def image_targets(studies: Iterable[Study], same: Callable[[str], str] = entity) -> list[tuple[Triplet, ...]]:
+    """What is to be written of each study's image alone."""
+    return [study.record(set(), same).triplets for study in studies]
+
+
 def finding(triplet: Triplet) -> str:
     """What a drawn triplet is about: it says where a finding is, or how severe."""
     return triplet.tail if triplet.relation is Relation.MODIFY else triplet.head

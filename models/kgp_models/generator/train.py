@@ -34,7 +34,7 @@ from kgp_models.generator.lora import with_lora, without_lora
 from kgp_models.generator.model import VLMKG, answer_loss, answer_positions
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.read_studies import read_studies
-from kgp_models.generator.records import Study, data_sha256, shared_studies
+from kgp_models.generator.records import Study, data_sha256, image_targets, shared_studies
 from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tokenize_record, warn_cut_reports
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, train_vision
@@ -59,7 +59,7 @@ from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
 from kgplatform.progress import SubjectProgress, silent_progress
 from kgplatform.triplets.linking import Linker
-from kgplatform.triplets.text import Triplet, entity, serialise
+from kgplatform.triplets.text import entity, serialise
 
 logger = logging.getLogger(__name__)
 LLM_KG, VLM_KG = "LLM-KG", "VLM-KG"
@@ -387,15 +387,10 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         ReferenceVectors.from_training(image_vectors, held_out_vectors, work.settings.seed),
         TripletClassifier.from_training(
             image_vectors,
-            _image_targets(work, image_studies),
+            image_targets(image_studies, work.same),
             held_out_vectors,
-            _image_targets(work, held_out_studies),
+            image_targets(held_out_studies, work.same),
             work.settings.seed,
         ),
     )
     finish_stage(work, training_studies, stage_checkpoint, figures, f"{len(visual_rows):,} records")
-
-
-def _image_targets(work: Work, studies: Sequence[Study]) -> list[tuple[Triplet, ...]]:
-    """What is to be written of each study's image alone."""
-    return [study.record(set(), work.same).triplets for study in studies]

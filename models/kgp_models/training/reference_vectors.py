@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.training.model_files import regular_file_sha256, save_tensors
+from kgp_models.training.model_files import check_files, regular_file_sha256, save_tensors
 from kgplatform.errors import InputError
 
 FILE: Final = "reference.safetensors"
@@ -80,8 +80,7 @@ class ReferenceVectors:
             return None
         path = folder / FILE
         try:
-            if regular_file_sha256(path) != entry["sha256"]:
-                raise InputError("a file of the model is changed", _AGAIN, path=path)
+            check_files(folder, {FILE: entry["sha256"]})
             return cls(load_file(path)["vectors"].float(), float(entry["threshold"]), int(entry["k"]))
         except (OSError, KeyError, TypeError, ValueError, SafetensorError):
             raise InputError("a file of the model is missing or changed", _AGAIN, path=path) from None

@@ -41,7 +41,7 @@ def fitted(training: int = 400, held_out: int = 200) -> TripletClassifier:
     return classifier
 
 
-def told_of(classifier: TripletClassifier, vectors: torch.Tensor) -> list[tuple[Scored, ...]]:
+def scored_rows(classifier: TripletClassifier, vectors: torch.Tensor) -> list[tuple[Scored, ...]]:
     """The triplets of vectors that are numbers."""
     return [rows for rows in classifier.scored(vectors) if rows is not None]
 
@@ -54,7 +54,7 @@ def test_a_vector_that_is_no_numbers_is_not_taken_for_one_that_shows_nothing() -
 
 def test_what_an_image_tells_is_written_with_its_probability_and_what_it_does_not_tell_is_not() -> None:
     vectors, targets = drawn(100, 3)
-    written = told_of(fitted(), vectors)
+    written = scored_rows(fitted(), vectors)
     right = [
         (SEEN in {row.triplet for row in rows}) == (SEEN in target)
         for rows, target in zip(written, targets, strict=True)
@@ -66,8 +66,10 @@ def test_what_an_image_tells_is_written_with_its_probability_and_what_it_does_no
     for rows in written:
         row_scores = [row.score or 0.0 for row in rows]
         assert row_scores == sorted(row_scores, reverse=True)
-    told = fitted().probabilities(vectors)[:, list(fitted().triplets).index(NOISE)]
-    assert told.mean() == pytest.approx(0.3, abs=0.1), "what is not told has its share as probability"
+    noise_probabilities = fitted().probabilities(vectors)[:, list(fitted().triplets).index(NOISE)]
+    assert noise_probabilities.mean() == pytest.approx(0.3, abs=0.1), (
+        "what an image does not show has its share as probability"
+    )
 
 
 def test_the_threshold_is_that_of_the_highest_f1_on_images_that_the_training_did_not_use() -> None:
@@ -77,7 +79,7 @@ def test_the_threshold_is_that_of_the_highest_f1_on_images_that_the_training_did
 
     def f1(threshold: float) -> float:
         at_threshold = TripletClassifier(classifier.triplets, classifier.weights, classifier.biases, threshold)
-        written = [[row.triplet for row in rows] for rows in told_of(at_threshold, vectors)]
+        written = [[row.triplet for row in rows] for rows in scored_rows(at_threshold, vectors)]
         return score_documents([count(*pair) for pair in zip(written, targets, strict=True)]).f1
 
     assert f1(classifier.threshold) == pytest.approx(max(map(f1, THRESHOLDS)))

@@ -94,8 +94,8 @@ def test_images_alone_are_answered_by_the_classifier_where_that_was_best_on_vali
     """Studies with a report never are, and an option of the language model's search asks for that."""
     assert untrained.vision is not None
     triplets = [Triplet("opacity", Relation.LOCATED_AT, "lung"), Triplet("mild", Relation.MODIFY, "opacity")]
-    told = TripletClassifier(triplets, torch.zeros(2, untrained.vision.width), torch.tensor([2.0, -2.0]), 0.5)
-    trained = replace(untrained, classifier=told, about={**untrained.about, IMAGE_ALONE: {"classifier": True}})
+    classifier = TripletClassifier(triplets, torch.zeros(2, untrained.vision.width), torch.tensor([2.0, -2.0]), 0.5)
+    trained = replace(untrained, classifier=classifier, about={**untrained.about, IMAGE_ALONE: {"classifier": True}})
     requests = generation_requests(synthetic_image_paths)
     classified = replies(Generator(trained), requests)
     for request in requests:

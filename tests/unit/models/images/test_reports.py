@@ -28,7 +28,7 @@ class _SimulatedKill(Exception):
     """In place of a kill."""
 
 
-def parts(folder: Path) -> dict[str, ImageExamples]:
+def reported_parts(folder: Path) -> dict[str, ImageExamples]:
     """Images whose reports say what they show; one has none."""
     training = world.write_images(folder, 48, 1, "a")
     images = [
@@ -85,7 +85,7 @@ def test_images_have_the_reports_of_their_data_set() -> None:
 
 @pytest.mark.slow
 def test_a_training_with_reports_goes_on_to_the_same_weights_and_differs_from_one_without(tmp_path: Path) -> None:
-    images = parts(tmp_path / "images")
+    images = reported_parts(tmp_path / "images")
     settings = replace(world.SETTINGS, epochs=2, report_weight=0.1)
 
     def killed(activity: str) -> Progress:
